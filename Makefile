@@ -1,0 +1,59 @@
+# Every target makes what it needs in .venv; on a fresh machine `make demo` or `make test` is the only step.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test lint format test-bridges test-peers test-long bench docs clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+$(VENV)/.faltung: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.faltung
+	$(BIN)/python -m pip install --quiet --group test
+	touch $@
+
+$(VENV)/.lint: $(VENV)/.faltung
+	$(BIN)/python -m pip install --quiet --group lint
+	touch $@
+
+demo: $(VENV)/.faltung
+	$(BIN)/faltung demo --output faltung-demo --force
+
+test: $(VENV)/.test
+	$(PYTEST) -n 2 -m "not long and not peers"
+
+test-long: $(VENV)/.test
+	$(PYTEST) -n 2 -m "long" --timeout 7200
+
+lint: $(VENV)/.lint $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/sync.py --check
+
+format: $(VENV)/.lint
+	$(BIN)/python tools/sync.py
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-bridges:
+	@echo "test-bridges: nothing to do yet, faltung has no bridges to other array packages"
+
+test-peers:
+	@echo "test-peers: nothing to do yet, no comparison needs a package beyond those of 'make test'"
+
+bench:
+	@echo "bench: nothing to do yet, the benchmark comes with the compiled plans"
+
+docs:
+	@echo "docs: nothing to build yet, documentation lives in README.md, docs/ and the docstrings"
+
+clean:
+	rm -rf $(VENV) faltung-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

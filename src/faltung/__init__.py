@@ -1,0 +1,1 @@
+"""faltung: convolution and every other sliding window on NumPy arrays."""
