@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import NamedTuple
 
-from faltung.errors import OptionError, ResourceError
+from faltung.errors import OptionError
 
 __all__ = [
     "PRECISIONS",
@@ -143,13 +143,13 @@ def set_memory_limit(limit: int | None) -> None:
 
     Raises
     ------
-    ResourceError
+    OptionError
         For anything else than a positive number of bytes or None.
     """
     global _memory_limit  # noqa: PLW0603
     is_bytes = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0
     if limit is not None and not is_bytes:
-        raise ResourceError(
+        raise OptionError(
             f"set_memory_limit: limit is {limit!r}, expected a positive number of bytes",
             "Pass an int such as 8 * 2**30, or None for the machine's memory",
         )
