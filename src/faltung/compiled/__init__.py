@@ -1,0 +1,1 @@
+"""All compiled code; it knows numbers and addresses, no geometry."""

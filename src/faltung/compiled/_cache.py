@@ -1,0 +1,213 @@
+"""Compiled code kept between processes, in a way that can never hurt.
+
+One file a function and circumstance: its name is made of the function's identity and a stamp of
+everything that the machine code depends on, its content a checksum and Numba's own serialisation.
+A file that is missing, torn, altered or not ours is a miss and is written again; a directory that
+cannot be used means compiling in memory. The content is a pickle, so directory and files must
+belong to this user and be writable by nobody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from functools import cache as memoise
+from hashlib import sha256
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from faltung.compiled._log import warn_once
+
+__all__ = ["cache_directory", "digest", "make_cache"]
+
+_FORMAT = b"faltung compiled code 1\n"
+_KEPT_STAMPS = 8  # files a function: versions, CPU levels and bounds checking of one developer
+
+
+def digest(text: str) -> str:
+    """A short name for `text`."""
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _wanted_directory() -> Path:
+    environment = os.environ
+    if environment.get("FALTUNG_CACHE_DIR"):
+        return Path(environment["FALTUNG_CACHE_DIR"]).absolute()
+    if sys.platform == "win32":
+        local = environment.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "faltung" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "faltung"
+    configured = environment.get("XDG_CACHE_HOME", "")
+    return (Path(configured) if configured.startswith("/") else Path.home() / ".cache") / "faltung"
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Whether nobody else can have written what `status` describes."""
+    return os.name != "posix" or (status.st_uid == os.geteuid() and not status.st_mode & 0o022)
+
+
+def cache_directory() -> Path | None:
+    """The directory of compiled code, made if need be, or None if there is no safe one."""
+    try:
+        path = _wanted_directory()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_private(path.stat()):
+            raise PermissionError(f"{path} belongs to somebody else or others can write to it")
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
+        warn_once("cache", f"compiled code is not kept between processes: {error}")
+        return None
+    return path
+
+
+_IMPORT = re.compile(
+    rb"^\s*(?:from\s+(faltung[\w.]*)\s+import\s+(\([^)]*\)|[^\n#]*)|import\s+(faltung[\w.]*))",
+    re.MULTILINE,
+)
+_PACKAGE = Path(__file__).parents[1]
+
+
+def _module_file(name: str) -> Path | None:
+    path = _PACKAGE.joinpath(*name.split(".")[1:])
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in candidates if file.is_file()), None)
+
+
+@memoise
+def _source_and_imports(path: Path) -> tuple[bytes, tuple[Path, ...]]:
+    source = path.read_bytes()
+    imported: set[Path] = set()
+    for parent, names, module in _IMPORT.findall(source):
+        wanted = [(module or parent).decode()]
+        if names:
+            wanted = [f"{parent.decode()}.{name.decode()}" for name in re.findall(rb"\w+", names)]
+        for name in wanted:
+            file = _module_file(name) or _module_file(name.rpartition(".")[0])
+            imported.update([file] if file else [])
+    return source, tuple(sorted(imported))
+
+
+def source_stamp(path: Path) -> str:
+    """A hash of the file and of the faltung files that it imports, directly or not."""
+    waiting, seen = [path], {path}
+    hashed = sha256()
+    while waiting:
+        source, imported = _source_and_imports(waiting.pop())
+        hashed.update(sha256(source).digest())
+        waiting += sorted(set(imported) - seen)
+        seen.update(imported)
+    return hashed.hexdigest()
+
+
+def _circumstances(options: tuple[str, ...]) -> list[str]:
+    """What machine code depends on beside its source and its CPU."""
+    import llvmlite
+    import numba
+    import numpy
+
+    versions = [sys.version, numba.__version__, llvmlite.__version__, numpy.__version__]
+    numba_settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
+    return [*versions, *options, *numba_settings, os.environ.get("FALTUNG_MAX_ISA", "")]
+
+
+def _read(path: Path) -> bytes | None:
+    """The payload of a cache file, None unless it is whole, unaltered and ours."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if not _is_private(os.fstat(file.fileno())):
+            return None
+        content = file.read()
+        head = len(_FORMAT) + 32
+        payload = content[head:]
+        if content[:head] == _FORMAT + sha256(payload).digest():
+            return payload
+    return None
+
+
+def _write(path: Path, payload: bytes) -> None:
+    """Put a cache file into place in one step; what cannot be written is left out."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(_FORMAT + sha256(payload).digest() + payload)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        warn_once("cache", f"compiled code is not kept between processes: {error}")
+
+
+def _forget_old(path: Path) -> None:
+    """Drop the oldest files of a function that was cached under many stamps."""
+    pattern = f"{path.name.rpartition('-')[0]}-*.bin"
+    with contextlib.suppress(OSError):
+        files = sorted(path.parent.glob(pattern), key=lambda file: file.stat().st_mtime)
+        for file in files[:-_KEPT_STAMPS]:
+            file.unlink()
+
+
+def make_cache(
+    function: FunctionType, identity: str, signature: Any, options: tuple[str, ...]
+) -> Any:
+    """A cache object for Numba's dispatchers, or None where nothing can be kept.
+
+    Parameters
+    ----------
+    function : function
+        Whose source file is stamped.
+    identity : str
+        The name that tells `function` from the other variants of a factory.
+    signature : numba signature
+        Its one signature.
+    options : tuple of str
+        The compiler's options.
+    """
+    source = Path(function.__code__.co_filename)
+    if not source.is_file() or cache_directory() is None:
+        return None
+    try:  # names that Numba calls its own: without one of them there is no cache, and no harm
+        from numba.core.caching import NullCache
+        from numba.core.ccallback import CFunc  # noqa: F401  used beside this cache
+        from numba.core.compiler import CompileResult
+        from numba.core.serialize import dumps
+    except ImportError as error:
+        warn_once("cache", f"compiled code is not kept between processes: {error}")
+        return None
+
+    stamp = [source_stamp(source), *_circumstances(options)]
+    name = re.sub(r"\W", "_", function.__qualname__)[-60:]
+
+    class SafeCache(NullCache):  # type: ignore[misc]  # Numba has no types
+        """Numba's cache interface over one checked file."""
+
+        def _path(self, codegen: Any) -> Path | None:
+            directory = cache_directory()
+            circumstances = digest(repr([*stamp, codegen.magic_tuple()]))
+            file = f"{name}-{digest(f'{identity} {signature}')}-{circumstances}.bin"
+            return directory / file if directory else None
+
+        def load_overload(self, _signature: Any, target_context: Any) -> Any:
+            import pickle
+
+            target_context.refresh()
+            path = self._path(target_context.codegen())
+            payload = _read(path) if path else None
+            if payload is None:
+                return None
+            try:
+                return CompileResult._rebuild(target_context, *pickle.loads(payload))
+            except Exception:  # noqa: BLE001  whatever it is, compiling is the cure
+                return None
+
+        def save_overload(self, _signature: Any, result: Any) -> None:
+            path = self._path(
+                result.codegen if hasattr(result, "codegen") else result.library.codegen
+            )
+            if path is not None and not result.library.has_dynamic_globals:
+                _write(path, dumps(result._reduce()))
+                _forget_old(path)
+
+    return SafeCache()
