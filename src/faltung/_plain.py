@@ -1,0 +1,91 @@
+"""What the functions on plain arrays share: checks of their arguments, and their door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from numbers import Number
+from reprlib import repr as short_repr
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from faltung.errors import FaltungError, OptionError, ResourceError
+from faltung.operators._arrays import is_known_dtype
+
+__all__ = [
+    "as_flag",
+    "as_number",
+    "as_scalar_of",
+    "choice",
+    "door",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def door(function: Callable[P, R]) -> Callable[P, R]:
+    """`function` with its name in front of every error.
+
+    The operator inside sees reshaped arrays: its name and shapes would only mislead.
+    """
+    name = getattr(function, "__name__", "")
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except FaltungError as error:
+            raise type(error)(error.fact, error.advice, name) from None
+        except MemoryError as error:
+            fact = str(error) or "the memory is exhausted"
+            raise ResourceError(fact, "Work in parts, or use a smaller dtype", name) from error
+
+    return call
+
+
+def as_flag(value: object, name: str) -> bool:
+    """`value` if it is True or False."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise OptionError(f"{name} is {short_repr(value)}, expected True or False")
+
+
+def as_number(value: object, name: str) -> Any:
+    """`value` if it is a single number; NaN and infinities are numbers."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    is_number = isinstance(value, Number | np.number | np.bool_)
+    if is_number and is_known_dtype(np.asarray(value).dtype):
+        return value
+    raise OptionError(f"{name} is {short_repr(value)}, expected a number")
+
+
+def as_scalar_of(dtype: np.dtype[Any], value: object, name: str) -> Any:
+    """`value` if `dtype` can hold it; floats and complex numbers are rounded, not cut."""
+    number = as_number(value, name)
+    is_held = True
+    if dtype.kind in "biu":
+        info = None if dtype.kind == "b" else np.iinfo(dtype)
+        low, high = (0, 1) if info is None else (info.min, info.max)
+        is_held = bool(number == number) and not np.iscomplexobj(number)
+        is_held = is_held and low <= number <= high and number == int(number)
+    elif dtype.kind == "f":
+        is_held = not np.iscomplexobj(number)
+    if not is_held:
+        raise OptionError(
+            f"{name} is {short_repr(value)}, which {dtype} cannot hold",
+            f"Give a {name} of the result's kind, or ask for a wider result",
+        )
+    return number
+
+
+def choice(value: object, name: str, known: tuple[str, ...]) -> str:
+    """`value` if it is one of the known names."""
+    if isinstance(value, str) and value in known:
+        return value
+    raise OptionError(
+        f"{name} is {short_repr(value)}, which is not known",
+        f"Use one of {', '.join(map(repr, known))}",
+    )
