@@ -34,7 +34,9 @@ class FaltungError(Exception):
         The shapes and dtypes of the call; filled in at the door.
     """
 
-    def __init__(self, fact: str = "", advice: str = "", operator: str = "", given: str = "") -> None:
+    def __init__(
+        self, fact: str = "", advice: str = "", operator: str = "", given: str = ""
+    ) -> None:
         super().__init__(fact, advice, operator, given)
         self.fact, self.advice, self.operator, self.given = fact, advice, operator, given
 

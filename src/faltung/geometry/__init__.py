@@ -1,0 +1,1 @@
+"""The arithmetic of windows: integers only, no data, no floating point."""

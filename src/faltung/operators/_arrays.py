@@ -1,0 +1,121 @@
+"""What comes in: arrays of every kind, checked once, in Python, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from faltung.errors import DTypeError, OptionError, ShapeError
+from faltung.typing import Array, Shape
+
+__all__ = ["Spec", "as_array", "check_cast", "check_out", "is_known_dtype", "joint_dtype"]
+
+FOREIGN = {"xarray": "xarray.DataArray.values", "jax": "numpy.asarray", "jaxlib": "numpy.asarray"}
+
+
+class Spec(NamedTuple):
+    """What shapes, dtypes and plans depend on: an array without its data."""
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+
+def as_array(value: object, name: str) -> Array:
+    """`value` as an array that faltung can compute with; its data is not copied."""
+    if type(value) is not np.ndarray:
+        value = _converted(value, name)
+    if not is_known_dtype(value.dtype):
+        raise DTypeError(
+            f"{name} has dtype {_dtype_name(value.dtype)}, which faltung does not compute with",
+            "Convert it to bool, an integer, float16, bfloat16, float32, float64, "
+            "complex64 or complex128",
+        )
+    return value
+
+
+def _converted(value: object, name: str) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(
+            f"{name} is a masked array, whose mask would be lost",
+            "Pass its data, or use filter_array with mask=",
+        )
+    package = type(value).__module__.partition(".")[0]
+    if package in FOREIGN:
+        raise DTypeError(
+            f"{name} is a {package} {type(value).__name__}, not a NumPy array",
+            f"Convert it with {FOREIGN[package]}",
+        )
+    try:
+        return np.asarray(value)
+    except (ValueError, OverflowError) as error:
+        raise ShapeError(f"{name} cannot be made an array: {error}") from None
+    except (TypeError, RuntimeError) as error:
+        raise DTypeError(f"{name} cannot be made an array: {error}") from None
+
+
+def is_known_dtype(dtype: np.dtype[Any]) -> bool:
+    """Whether faltung computes with this dtype."""
+    kind, size = dtype.kind, dtype.itemsize
+    if kind in "biu":
+        return True
+    return (kind == "f" and size <= 8) or (kind == "c" and size <= 16) or dtype.name == "bfloat16"
+
+
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    return str(dtype) if len(str(dtype)) < 40 else dtype.name
+
+
+def joint_dtype(dtypes: Iterable[np.dtype[Any]], names: str) -> np.dtype[Any]:
+    """What `numpy.result_type` makes of the dtypes, in native byte order."""
+    dtypes = list(dtypes)
+    try:
+        joint = np.result_type(*dtypes).newbyteorder("=")
+    except TypeError:
+        joint = None
+    if joint is None or not is_known_dtype(joint):
+        raise DTypeError(
+            f"{names} have dtypes {', '.join(map(str, dtypes))}, which have no common dtype here",
+            "Convert one of them",
+        )
+    return joint
+
+
+def check_cast(natural: np.dtype[Any], wanted: object) -> np.dtype[Any]:
+    """The dtype that ``dtype=`` asks for, if the result may be cast to it."""
+    try:
+        dtype = np.dtype(wanted).newbyteorder("=")  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        raise DTypeError(f"dtype is {wanted!r}, which NumPy does not know") from None
+    if not is_known_dtype(dtype) or not np.can_cast(natural, dtype, "same_kind"):
+        raise DTypeError(
+            f"dtype {dtype} is asked for, but the result is {natural}",
+            "Only a dtype of the same kind, or a wider one, can be asked for",
+        )
+    return dtype
+
+
+def check_out(out: object, shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """`out` if a result of this shape and dtype may be written to it."""
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise DTypeError(f"out is a {type(out).__name__}, expected a NumPy array")
+    if out.shape != shape:
+        raise ShapeError(
+            f"out has shape {out.shape}, the result has {shape}",
+            f"Pass numpy.empty({shape}, {str(dtype)!r})",
+        )
+    if not np.can_cast(dtype, out.dtype, "safe"):
+        raise DTypeError(
+            f"out has dtype {out.dtype}, to which {dtype} does not cast safely",
+            f"Pass numpy.empty({shape}, {str(dtype)!r})",
+        )
+    if not out.flags.writeable:
+        raise OptionError("out is read-only, expected a writable array", "Pass a copy of it")
+    return out

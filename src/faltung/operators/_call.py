@@ -1,0 +1,233 @@
+"""From a call to its result: bind shapes once, plan once, then run on data.
+
+Each stage is kept by exactly what it depends on: binding and planning by shapes, dtypes,
+parameters and settings, so that the second call of a kind goes straight to the data.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from reprlib import repr as short_repr
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from faltung.config import Settings, check_precision, current_settings
+from faltung.errors import DTypeError, OptionError, ShapeError
+from faltung.geometry.layout import Layout, layout_of
+from faltung.operators._arrays import (
+    Spec,
+    as_array,
+    check_cast,
+    check_out,
+    is_known_dtype,
+    joint_dtype,
+)
+from faltung.plans import _resources, _select
+from faltung.plans._problem import Operands, Problem
+from faltung.typing import Array, Shape
+
+if TYPE_CHECKING:
+    from faltung.operators._record import Record
+
+__all__ = ["Bound", "Door", "bind", "finish"]
+
+EXECUTION = ("data_format", "dtype", "out")
+KEPT = 512
+"""Bound calls that are remembered."""
+
+
+class Bound(NamedTuple):
+    """A call whose shapes, dtypes and parameters are settled."""
+
+    layout: Layout
+    problem: Problem
+    plan: _select.Plan
+    shape: Shape
+    dtype: np.dtype[Any]
+
+
+def bind(record: Record, specs: Mapping[str, Spec], parameters: Mapping[str, Any]) -> Bound:
+    """Settle everything that does not depend on data.
+
+    Parameters
+    ----------
+    record : Record
+        The operator.
+    specs : mapping of str to Spec
+        The arrays that were given; the data first.
+    parameters : mapping of str to object
+        Every parameter of the function but `out`, and those of the operator's class.
+    """
+    parameters = dict(parameters)
+    data_format, wanted = parameters.pop("data_format"), parameters.pop("dtype")
+    activation = parameters.pop("activation", None)
+    natural = joint_dtype([spec.dtype for spec in specs.values()], " and ".join(specs))
+    dtype = natural if wanted is None else check_cast(natural, wanted)
+    _check_activation(activation, natural)
+    if parameters.get("precision") is not None:
+        check_precision(parameters["precision"])
+    _select.check_algorithm(parameters.get("algorithm"))
+
+    data = next(iter(specs.values()))
+    rank = record.rank(specs, parameters)
+    layout = layout_of(data.shape, rank, data_format, data.name)
+    canonical = data._replace(shape=layout.canonical_shape(data.shape))
+    recipe = record.recipe(**{**specs, data.name: canonical}, **parameters)
+    settings = current_settings()
+    if recipe.precision is not None:
+        settings = Settings(recipe.precision, settings.reproducible)
+    computed = joint_dtype([natural, dtype], "dtype and the result")
+    recipe = replace(recipe, activation=activation, fill=_as_fill(recipe.fill, computed))
+    problem = Problem(recipe, computed, settings)
+    shape = layout.own_shape(problem.output_shape)
+    return Bound(layout, problem, _select.select(problem), shape, dtype)
+
+
+def _check_activation(activation: object, dtype: np.dtype[Any]) -> None:
+    if activation not in (None, "relu"):
+        raise OptionError(f"activation is {activation!r}, which is not known", "Use None or 'relu'")
+    if activation is not None and dtype.kind == "c":
+        raise DTypeError(f"activation 'relu' has no meaning for {dtype} numbers")
+
+
+def _as_fill(value: Any, dtype: np.dtype[Any]) -> Any:
+    """The padding value as a Python number that `dtype` can hold."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            number = np.asarray(value)[()]
+            cast = number.astype(dtype)
+            is_exact = dtype.kind in "fcV" and (dtype.kind == "c" or number.dtype.kind != "c")
+            if is_known_dtype(number.dtype) and number.ndim == 0 and (is_exact or cast == number):
+                return value if dtype.kind == "V" else cast.item()
+        except (TypeError, ValueError, OverflowError):
+            pass
+    raise OptionError(
+        f"padding_value is {short_repr(value)}, which {dtype} cannot hold",
+        "Pass a number of the result's kind",
+    )
+
+
+def finish(bound: Bound, prepared: _select.Prepared, x: Array, out: Array | None) -> Array:
+    """Run the plan on data and hand over the result; `out` must not overlap the inputs."""
+    problem = bound.problem
+    is_direct = out is not None and out.dtype == problem.dtype == bound.dtype
+    y = out if out is not None and is_direct else _resources.allocate(bound.shape, problem.dtype)
+    canonical = bound.layout.canonical
+    _select.execute(problem, prepared, canonical(x), canonical(y))
+    if is_direct:
+        return y
+    if out is None and problem.dtype == bound.dtype:
+        return y
+    if out is None:
+        with np.errstate(all="ignore"):
+            return y.astype(bound.dtype)
+    with np.errstate(all="ignore"):
+        out[...] = y.astype(bound.dtype, copy=False)
+    return out
+
+
+class Door:
+    """Where a public function is entered: arguments in, result or dressed error out."""
+
+    def __init__(self, record: Record, rank: int | None) -> None:
+        self.record, self.rank = record, rank
+        self.arrays = record.arrays
+        self.required = {
+            parameter.name
+            for parameter in record.parameters
+            if parameter.default is inspect.Parameter.empty
+        }
+        self.positional = [
+            parameter.name
+            for parameter in record.parameters
+            if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        ]
+        self.names = {parameter.name for parameter in record.parameters}
+        self.kept: dict[Any, Bound] = {}
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Array:
+        """Compute the operator on arrays."""
+        given = self._assign(args, kwargs)
+        out = given.pop("out", None)
+        arrays = {}
+        for name in self.arrays:
+            value = given.pop(name, None)
+            if value is not None or name in self.required:
+                arrays[name] = as_array(value, name)
+        bound = self._bind(arrays, given)
+        target = None
+        if out is not None:
+            out = check_out(out, bound.shape, bound.dtype)
+            if any(np.may_share_memory(out, array) for array in arrays.values()):
+                target, out = out, None
+        x = arrays.pop(self.arrays[0])
+        prepared = _select.prepare(bound.problem, bound.plan, Operands(**arrays))
+        y = finish(bound, prepared, x, out)
+        if target is None:
+            return y
+        target[...] = y
+        return target
+
+    def _assign(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Arguments by name; a call that does not fit the signature is Python's TypeError."""
+        given = dict(zip(self.positional, args, strict=False))
+        given.update(kwargs)
+        fits = len(given) == len(args) + len(kwargs) and self.required <= given.keys() <= self.names
+        if not fits:
+            signature = inspect.Signature(self.record.parameters)
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{self.record.name}() {error}") from None
+        return given
+
+    def _bind(self, arrays: Mapping[str, Array], given: dict[str, Any]) -> Bound:
+        shapes = tuple((name, array.shape, array.dtype) for name, array in arrays.items())
+        try:
+            key = (shapes, current_settings(), *[(k, _typed(v)) for k, v in given.items()])
+            bound = self.kept.get(key)
+        except TypeError:  # a parameter that has no hash: bind anew
+            key, bound = None, None
+        if bound is None:
+            bound = self._bind_new(arrays, given)
+            if key is not None:
+                if len(self.kept) >= KEPT:
+                    self.kept.clear()
+                self.kept[key] = bound
+        return bound
+
+    def _bind_new(self, arrays: Mapping[str, Array], given: dict[str, Any]) -> Bound:
+        specs = {name: Spec(name, array.shape, array.dtype) for name, array in arrays.items()}
+        parameters = {**self.record.defaults, **given}
+        parameters.pop("out", None)
+        if self.rank is not None:
+            self._check_rank(specs, parameters)
+        return bind(self.record, specs, parameters)
+
+    def _check_rank(self, specs: Mapping[str, Spec], parameters: dict[str, Any]) -> None:
+        rank = self.record.rank(specs, parameters)
+        if rank != self.rank:
+            last = list(specs.values())[-1] if "weight" not in specs else specs["weight"]
+            raise ShapeError(
+                f"{last.name} has {last.ndim} axes, which makes {rank} spatial axes, "
+                f"expected {self.rank}",
+                f"Use {self.record.name}{rank}d or {self.record.name}" if 1 <= rank <= 3 else "",
+            )
+
+    def describe(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+        """The shapes of the arrays of a call, for its error."""
+        given = {**dict(zip(self.positional, args, strict=False)), **kwargs}
+        shapes = ((name, getattr(given.get(name), "shape", None)) for name in self.arrays)
+        return ", ".join(f"{name} {shape}" for name, shape in shapes if isinstance(shape, tuple))
+
+
+def _typed(value: object) -> object:
+    """A hash key that tells ``True`` from ``1`` from ``1.0``."""
+    if isinstance(value, tuple | list):
+        return type(value), tuple(map(_typed, value))
+    return type(value), value

@@ -1,0 +1,202 @@
+"""The operator record: what every face, test, command and page knows of an operator.
+
+A record is made by decorating the operator's function. The function's body never sees data: it is
+called with array *specs* (name, shape, dtype) in canonical order and returns a `Recipe`; the
+decorator turns it into the public function on arrays, with the same signature.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, ParamSpec, cast
+
+import numpy as np
+
+from faltung.errors import FaltungError, ShapeError
+from faltung.geometry.signature import Signature, parse
+from faltung.operators._arrays import Spec
+from faltung.plans._problem import Recipe
+from faltung.typing import Array, Shape
+
+__all__ = ["REGISTRY", "Record", "Sample", "Sizes", "match", "operator", "ranked"]
+
+Parameters = ParamSpec("Parameters")
+ParameterDict = dict[str, Any]
+
+REGISTRY: dict[str, Record] = {}
+"""All operators by name, in the order in which their files were imported."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A named case: shapes of the arrays and the parameters of one call.
+
+    Tests, benchmarks, documentation and pages take their cases from here, so a sample is there
+    to be awkward: sides of different length, a stride above the kernel, padding on one side.
+    """
+
+    name: str
+    arrays: Mapping[str, Shape]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def draw(self, dtype: Any = np.float64, seed: int = 0) -> dict[str, Array]:
+        """Arrays of small integers of both signs, for which every order of a sum is exact."""
+        rng = np.random.default_rng(seed)
+        kind = np.dtype(dtype)
+        drawn = {}
+        for name, shape in self.arrays.items():
+            values: Array = rng.integers(0 if kind.kind in "bu" else -5, 6, shape)
+            if kind.kind == "c":
+                values = values + 1j * rng.integers(-5, 6, shape)
+            drawn[name] = values.astype(kind)
+        return drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What is known of an operator beside its function."""
+
+    name: str
+    class_name: str
+    recipe: Callable[..., Recipe]
+    signature: Signature
+    operands: tuple[str, ...]
+    rank: Callable[[Mapping[str, Spec], ParameterDict], int]
+    reference: Callable[..., Array]
+    samples: tuple[Sample, ...]
+    sources: tuple[str, ...]
+    class_parameters: Mapping[str, Any]
+    draw: Callable[..., dict[str, Array]] | None
+    parameters: tuple[inspect.Parameter, ...]
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the array arguments, the data first."""
+        return (self.parameters[0].name, *self.operands)
+
+    @property
+    def defaults(self) -> ParameterDict:
+        """The default of every parameter that has one and is not an array."""
+        return {
+            parameter.name: parameter.default
+            for parameter in self.parameters
+            if parameter.name not in self.arrays and parameter.default is not parameter.empty
+        }
+
+    @property
+    def data_format_aware(self) -> dict[str, Any]:
+        """Parameters that the textbook reference takes: all but those of layout and execution."""
+        skipped = {"data_format", "dtype", "out", "precision", "algorithm"}
+        return {name: value for name, value in self.defaults.items() if name not in skipped}
+
+
+def operator(
+    *,
+    signature: str,
+    rank: Callable[[Mapping[str, Spec], ParameterDict], int],
+    reference: Callable[..., Array],
+    samples: tuple[Sample, ...],
+    sources: tuple[str, ...],
+    operands: tuple[str, ...] = (),
+    class_parameters: Mapping[str, Any] | None = None,
+    draw: Callable[..., dict[str, Array]] | None = None,
+) -> Callable[[Callable[Parameters, Recipe]], Callable[Parameters, Array]]:
+    """Register an operator and make its function work on arrays.
+
+    Parameters
+    ----------
+    signature : str
+        Which sizes belong together, see `faltung.geometry.signature`.
+    rank : callable
+        The number of spatial axes, from the specs and the parameters of a call.
+    reference : callable
+        The textbook loops, on canonical arrays; NumPy only, shares nothing with geometry.
+    samples : tuple of Sample
+        Awkward cases for tests, benchmarks, documentation and pages.
+    sources : tuple of str
+        Where the operator is defined.
+    operands : tuple of str
+        The array arguments after the first, which an operator object holds.
+    class_parameters : mapping, optional
+        Parameters that only the operator's class has, with their defaults.
+    draw : callable, optional
+        Draws operands at random; becomes the class method ``init``.
+    """
+
+    def decorate(function: Callable[Parameters, Recipe]) -> Callable[Parameters, Array]:
+        record = Record(
+            name=function.__name__,
+            class_name=function.__name__.title().replace("_", ""),
+            recipe=function,
+            signature=parse(signature),
+            operands=operands,
+            rank=rank,
+            reference=reference,
+            samples=samples,
+            sources=sources,
+            class_parameters=class_parameters or {},
+            draw=draw,
+            parameters=tuple(inspect.signature(function).parameters.values()),
+        )
+        REGISTRY[record.name] = record
+        return _public(function, record, record.name, None)
+
+    return decorate
+
+
+def _public(
+    function: Callable[Parameters, Any], record: Record, name: str, rank: int | None
+) -> Callable[Parameters, Array]:
+    from faltung.operators._call import Door
+
+    door = Door(record, rank)
+
+    @wraps(function)
+    def public(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
+        try:
+            return door.call(args, kwargs)
+        except FaltungError as error:
+            raise error.at(name, door.describe(args, kwargs)) from error.__cause__
+
+    public.__name__ = public.__qualname__ = name
+    public.record = record  # type: ignore[attr-defined]
+    return public
+
+
+def ranked(function: Callable[Parameters, Array], rank: int) -> Callable[Parameters, Array]:
+    """The same operator for data with exactly `rank` spatial axes, named after the rank."""
+    record = cast("Record", function.record)  # type: ignore[attr-defined]
+    name = f"{record.name}{rank}d"
+    variant = _public(function, record, name, rank)
+    axes = "axis" if rank == 1 else "axes"
+    variant.__doc__ = f"`{record.name}` for {rank} spatial {axes}.\n\n{inspect.getdoc(function)}"
+    return variant
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes that the arrays of a call agree on."""
+
+    named: Mapping[str, int]
+    spatial: Mapping[str, Shape]
+
+    def __getitem__(self, name: str) -> int:
+        return self.named[name]
+
+
+def match(name: str, arrays: Mapping[str, object], **known: int) -> Sizes:
+    """Bind the signature of operator `name` to the shapes of `arrays`."""
+    signature = REGISTRY[name].signature
+    specs = {key: cast("Spec", spec) for key, spec in arrays.items() if spec is not None}
+    shapes = {key: spec.shape for key, spec in specs.items()}
+    spatial = {}
+    for (key, shape), operand in zip(shapes.items(), signature.inputs, strict=False):
+        fixed = len(operand.axes)
+        if operand.spatial:
+            spatial[operand.spatial] = shape[fixed:]
+        elif len(shape) != fixed:
+            raise ShapeError(f"{key} has shape {shape}, expected {fixed} axis: one number a filter")
+    return Sizes(signature.bind(shapes, known), spatial)

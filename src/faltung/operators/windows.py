@@ -1,0 +1,83 @@
+"""`windows`: every window of an array as a view, without a copy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from faltung.errors import FaltungError
+from faltung.geometry.arguments import length_of
+from faltung.geometry.layout import layout_of
+from faltung.geometry.window import axis_windows
+from faltung.operators._arrays import as_array
+from faltung.typing import Array, ArrayLike, Ints
+
+__all__ = ["windows"]
+
+
+def windows(
+    x: ArrayLike,
+    kernel_size: Ints,
+    *,
+    stride: Ints = 1,
+    dilation: Ints = 1,
+    data_format: str = "channels_first",
+) -> Array:
+    r"""Every window of the data as a read-only view; nothing is copied or computed.
+
+    Parameters
+    ----------
+    x : array, shape (N, C, \*spatial) or (C, \*spatial)
+        The data.
+    kernel_size : int or sequence of int
+        Taps of the window. With an int, all axes but the first two are spatial.
+    stride, dilation : int or sequence of int
+        Cells between neighbouring windows, and between neighbouring taps.
+    data_format : {"channels_first", "channels_last"}
+        The layout of x; that of the result does not change.
+
+    Returns
+    -------
+    array, shape (N, C, \*out, \*kernel) or (C, \*out, \*kernel)
+        ``out = (n - dilation * (k - 1) - 1) // stride + 1`` on each axis. The view shares x's
+        memory: a write to x shows in it.
+
+    Raises
+    ------
+    WindowError
+        Impossible parameters, or a window larger than the input.
+    ShapeError
+        An array with the wrong number of axes.
+
+    Examples
+    --------
+    >>> import faltung as ft
+    >>> ft.windows([[[1, 2, 3, 4]]], 2, stride=2)
+    array([[[[1, 2],
+             [3, 4]]]])
+    """
+    try:
+        return _windows(as_array(x, "x"), kernel_size, stride, dilation, data_format)
+    except FaltungError as error:
+        raise error.at("windows", f"x {np.shape(x)}") from None
+
+
+def _windows(
+    x: Array, kernel_size: object, stride: object, dilation: object, data_format: str
+) -> Array:
+    rank = length_of(kernel_size) or max(x.ndim - 2, 1)
+    layout = layout_of(x.shape, rank, data_format)
+    cells = layout.canonical(x)
+    axes = axis_windows(rank, kernel_size, stride, dilation)
+    sizes, steps = cells.shape[2:], cells.strides[2:]
+    outputs = tuple(axis.output_size(size) for axis, size in zip(axes, sizes, strict=True))
+    view = np.lib.stride_tricks.as_strided(
+        cells,
+        (*cells.shape[:2], *outputs, *(axis.kernel for axis in axes)),
+        (
+            *cells.strides[:2],
+            *(step * axis.stride for axis, step in zip(axes, steps, strict=True)),
+            *(step * axis.dilation for axis, step in zip(axes, steps, strict=True)),
+        ),
+        writeable=False,
+    )
+    return view if layout.has_batch else view[0]

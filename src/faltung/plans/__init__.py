@@ -1,0 +1,1 @@
+"""Algorithms: one a file, and the choice among them."""

@@ -1,0 +1,96 @@
+"""`Problem`: all that an algorithm may know of a call before it sees the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from faltung.config import Settings
+from faltung.geometry.stencil import StencilAxis
+from faltung.plans._rules import Rule
+from faltung.typing import Array, Shape
+
+__all__ = ["Operands", "Problem", "Recipe"]
+
+
+class Operands(NamedTuple):
+    """The arrays that belong to an operator, as opposed to the data it is applied to."""
+
+    weight: Array | None = None
+    bias: Array | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an operator makes of shapes and parameters; sizes are those of one group.
+
+    `fill` is the value of cells outside the input. With `fill_takes_part` false such cells are
+    left out of sums, as zeros are. `is_blank`: a window that leaves the input yields 0.
+    """
+
+    rule: Rule
+    axes: tuple[StencilAxis, ...]
+    batch: int
+    groups: int
+    channels: int
+    filters: int
+    fill: Any = 0
+    fill_takes_part: bool = False
+    is_blank: bool = False
+    has_bias: bool = False
+    activation: str | None = None
+    precision: str | None = None
+    algorithm: str | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A recipe with the dtype of the result and the settings that hold.
+
+    `kept` is where algorithms keep what follows from the problem alone, for the next call.
+    """
+
+    recipe: Recipe
+    dtype: np.dtype[Any]
+    settings: Settings
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def input_shape(self) -> Shape:
+        """(batch, channels, *spatial)."""
+        recipe = self.recipe
+        return recipe.batch, recipe.groups * recipe.channels, *(axis.size for axis in recipe.axes)
+
+    @cached_property
+    def output_shape(self) -> Shape:
+        """(batch, output channels, *spatial)."""
+        recipe = self.recipe
+        return recipe.batch, recipe.groups * recipe.filters, *(axis.outputs for axis in recipe.axes)
+
+    @cached_property
+    def compute_dtype(self) -> np.dtype[Any]:
+        """The dtype of sums: float32 for the 16-bit floats, else the result's."""
+        is_half = self.dtype.kind in "fV" and self.dtype.itemsize == 2
+        return np.dtype(np.float32) if is_half and self.recipe.rule.multiplies else self.dtype
+
+    @cached_property
+    def taps(self) -> int:
+        """Taps of the whole window."""
+        return prod(axis.taps for axis in self.recipe.axes)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-adds, taps that fall on padding included."""
+        if not self.recipe.rule.multiplies:
+            return 0
+        return prod(self.output_shape) * self.recipe.channels * self.taps
+
+    @cached_property
+    def connections(self) -> int:
+        """Pairs of filter and channel that are connected, over the whole batch."""
+        recipe = self.recipe
+        return recipe.batch * recipe.groups * recipe.filters * recipe.channels

@@ -1,0 +1,119 @@
+"""The choice of an algorithm: the first of an ordered list that takes the problem.
+
+The choice reads shapes, dtypes, parameters and explicit settings; never data, thread counts,
+timings or free memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from faltung.errors import OptionError
+from faltung.plans import stencil
+from faltung.plans._problem import Operands, Problem
+from faltung.typing import Array
+
+__all__ = ["ALGORITHMS", "Algorithm", "Plan", "algorithms", "execute", "prepare", "select"]
+
+
+class Algorithm(Protocol):
+    """What a module in this package offers."""
+
+    @property
+    def name(self) -> str:
+        """What ``algorithm=`` calls it."""
+
+    def supports(self, problem: Problem) -> str | None:
+        """None, or the reason why it cannot do this problem."""
+
+    def workspace(self, problem: Problem) -> int:
+        """Bytes that it needs beyond input, weights and output."""
+
+    def prepare(self, problem: Problem, operands: Operands) -> Any:
+        """The operator's arrays in the form that `run` takes; None declines them."""
+
+    def run(self, problem: Problem, x: Array, prepared: Any, y: Array) -> None:
+        """Compute y from x, both in canonical order."""
+
+
+ALGORITHMS: tuple[Algorithm, ...] = (stencil,)  # type: ignore[assignment]
+
+
+class Plan(NamedTuple):
+    """The algorithms that can do a problem, best first, and why the others cannot."""
+
+    candidates: tuple[Algorithm, ...]
+    rejected: tuple[tuple[str, str], ...]
+
+    @property
+    def chosen(self) -> Algorithm:
+        """The algorithm that runs."""
+        return self.candidates[0]
+
+
+def algorithms() -> tuple[str, ...]:
+    """The names that ``algorithm=`` knows, in the order in which they are tried.
+
+    Examples
+    --------
+    >>> import faltung as ft
+    >>> "stencil" in ft.algorithms()
+    True
+    """
+    return tuple(algorithm.name for algorithm in ALGORITHMS)
+
+
+def check_algorithm(name: object) -> str | None:
+    """`name` if an algorithm is called so, or None."""
+    if name is None or (isinstance(name, str) and name in algorithms()):
+        return name
+    raise OptionError(
+        f"algorithm is {name!r}, which is not known",
+        f"Use None or one of {', '.join(map(repr, algorithms()))}",
+    )
+
+
+def select(problem: Problem) -> Plan:
+    """Choose an algorithm for `problem`."""
+    able, rejected = [], []
+    for algorithm in ALGORITHMS:
+        reason = algorithm.supports(problem)
+        if reason is None:
+            able.append(algorithm)
+        else:
+            rejected.append((algorithm.name, reason))
+    wanted = problem.recipe.algorithm
+    if wanted is None:
+        return Plan(tuple(able), tuple(rejected))
+    for name, reason in rejected:
+        if name == wanted:
+            possible = ", ".join(repr(algorithm.name) for algorithm in able)
+            raise OptionError(
+                f"algorithm {wanted!r} cannot do this: {reason}", f"Possible here: {possible}"
+            )
+    # What was asked for comes first; the others remain for data that it has to decline.
+    able.sort(key=lambda algorithm: algorithm.name != wanted)
+    rejected += [(other.name, f"algorithm={wanted!r} was asked for") for other in able[1:]]
+    return Plan(tuple(able), tuple(rejected))
+
+
+class Prepared(NamedTuple):
+    """An algorithm with the operator's arrays in its form."""
+
+    algorithm: Algorithm
+    operands: Any
+
+
+def prepare(problem: Problem, plan: Plan, operands: Operands) -> Prepared:
+    """Hand the operator's arrays to the first candidate that accepts their values."""
+    for algorithm in plan.candidates:
+        prepared = algorithm.prepare(problem, operands)
+        if prepared is not None:
+            return Prepared(algorithm, prepared)
+    raise AssertionError("the last candidate accepts everything")
+
+
+def execute(problem: Problem, prepared: Prepared, x: Array, y: Array) -> None:
+    """Compute y from x."""
+    if y.size:
+        prepared.algorithm.run(problem, x, prepared.operands, y)

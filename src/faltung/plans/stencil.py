@@ -1,0 +1,290 @@
+"""The stencil plan: any operator, any dtype, straight from its tables, in NumPy.
+
+For each block of outputs the table ``index[output, tap]`` gathers the cells of the window into
+the rows of a matrix; the rule then reduces each column: for a weighted sum that is one matrix
+product. Cells outside the input have index -1: where there are any, the block's copy of the input
+has one more cell at the end of the axis, which holds the fill value and is what -1 points at.
+
+Correct for everything and never larger than its workspace, it is also the path of small inputs
+and of machines without a compiler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, cast
+
+import numpy as np
+
+from faltung.geometry.stencil import StencilAxis
+from faltung.plans._blocks import (
+    Blocking,
+    Box,
+    block_bytes,
+    choose_blocking,
+    ranges,
+    whole_blocking,
+)
+from faltung.plans._problem import Operands, Problem
+from faltung.plans._rules import WeightedSum
+from faltung.typing import Array, IndexArray
+
+__all__ = ["name", "prepare", "run", "supports", "workspace"]
+
+name = "stencil"
+SMALL_TABLE = 2**14
+"""Tables of up to so many entries are kept for the next call with the same geometry."""
+
+
+def supports(problem: Problem) -> str | None:
+    """None: the stencil plan can do everything."""
+    return None
+
+
+def workspace(problem: Problem) -> int:
+    """Bytes of workspace, beyond input, weights and output."""
+    itemsize = problem.compute_dtype.itemsize
+    return block_bytes(problem, choose_blocking(problem, itemsize), itemsize)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Weights as one matrix a group, in the dtype of the sums."""
+
+    weight: Array | None  # (groups, filters, channels, taps)
+    bias: Array | None  # (groups, filters, 1)
+    is_finite: bool
+
+
+def prepare(problem: Problem, operands: Operands) -> Prepared:
+    """Bring the weights into the form that `run` takes."""
+    recipe = problem.recipe
+    if not isinstance(recipe.rule, WeightedSum) or operands.weight is None:
+        return Prepared(None, None, True)
+    dtype = problem.compute_dtype
+    weight = recipe.rule.coefficients(operands.weight).astype(dtype)
+    weight = weight.reshape(recipe.groups, recipe.filters, recipe.channels, problem.taps)
+    bias = operands.bias
+    if bias is not None:
+        bias = bias.astype(dtype).reshape(recipe.groups, recipe.filters, 1)
+    is_finite = dtype.kind in "biu" or bool(np.isfinite(weight).all())
+    return Prepared(weight, bias, is_finite)
+
+
+def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
+    """Compute y, of shape ``problem.output_shape``, from x in canonical order."""
+    recipe = problem.recipe
+    schedule = _schedule_of(problem)
+    x = x.reshape(recipe.batch, recipe.groups, recipe.channels, *x.shape[2:])
+    y = y.reshape(recipe.batch, recipe.groups, recipe.filters, *y.shape[2:])
+    if recipe.is_blank:
+        y[...] = 0
+    with np.errstate(all="ignore"):
+        if schedule.is_single:
+            result = _Part(problem, x, prepared).compute(schedule.box, schedule)
+            place = y if not recipe.is_blank else y[(..., *map(_slice, schedule.box))]
+            place[...] = result.reshape(place.shape)
+        else:
+            _run_blocks(problem, schedule, x, prepared, y)
+
+
+def _run_blocks(
+    problem: Problem, schedule: _Schedule, x: Array, prepared: Prepared, y: Array
+) -> None:
+    recipe, blocking = problem.recipe, schedule.blocking
+    planes = (range(recipe.batch), range(recipe.groups))
+    for samples, groups in ranges(planes, (blocking.samples, blocking.groups)):
+        where = _slice(samples), _slice(groups)
+        part = _Part(problem, x[where], _of_groups(prepared, groups))
+        for outputs in ranges(schedule.box, blocking.outputs):
+            result = part.compute(outputs, schedule)
+            place = y[(*where, slice(None), *map(_slice, outputs))]
+            place[...] = result.reshape(place.shape)
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """The blocks of a problem; `table` is kept where one small block is all."""
+
+    box: Box
+    taps: Box
+    blocking: Blocking
+    is_single: bool
+    table: _Table | None
+
+
+def _schedule_of(problem: Problem) -> _Schedule:
+    schedule = problem.kept.get(name)
+    if schedule is None:
+        schedule = problem.kept[name] = _make_schedule(problem)
+    return cast("_Schedule", schedule)
+
+
+def _make_schedule(problem: Problem) -> _Schedule:
+    recipe = problem.recipe
+    blocking = choose_blocking(problem, problem.compute_dtype.itemsize)
+    box = tuple(
+        axis.clear_outputs if recipe.is_blank else range(axis.outputs) for axis in recipe.axes
+    )
+    taps = tuple(range(axis.taps) for axis in recipe.axes)
+    is_single = blocking == whole_blocking(problem)
+    is_small = prod(map(len, box)) * problem.taps <= SMALL_TABLE
+    table = _join_tables(recipe.axes, box, taps) if is_single and is_small else None
+    return _Schedule(box, taps, blocking, is_single, table)
+
+
+def _slice(cells: range) -> slice:
+    return slice(cells.start, cells.stop)
+
+
+def _of_groups(prepared: Prepared, groups: range) -> Prepared:
+    weight, bias = prepared.weight, prepared.bias
+    return Prepared(
+        None if weight is None else weight[_slice(groups)],
+        None if bias is None else bias[_slice(groups)],
+        prepared.is_finite,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some samples and groups of a problem: x is (samples, groups, channels, *spatial)."""
+
+    problem: Problem
+    x: Array
+    prepared: Prepared
+
+    def compute(self, outputs: Box, schedule: _Schedule) -> Array:
+        """The results of a box of outputs, shape (samples, groups, filters, positions)."""
+        recipe = self.problem.recipe
+        everything = range(recipe.channels)
+        if self.prepared.weight is None:
+            return self._gather(self._table(outputs, schedule.taps, schedule), everything)
+        if schedule.is_single:
+            table = self._table(outputs, schedule.taps, schedule)
+            cells = self._gather(table, everything)
+            sums = self._reduce(self.prepared.weight, cells, table.is_outside)
+        else:
+            sums = self._sum_of_blocks(outputs, schedule)
+        if self.prepared.bias is not None:
+            sums += self.prepared.bias
+        if recipe.activation == "relu":
+            np.maximum(sums, 0, out=sums)
+        return sums
+
+    def _sum_of_blocks(self, outputs: Box, schedule: _Schedule) -> Array:
+        """Sums over blocks of channels and taps, in an order that no block size changes."""
+        weight, sums = cast("Array", self.prepared.weight), None
+        channels = range(self.problem.recipe.channels)
+        for (some,) in ranges((channels,), (schedule.blocking.channels,)):
+            for taps in ranges(schedule.taps, schedule.blocking.taps):
+                table = self._table(outputs, taps, schedule)
+                part = weight[:, :, _slice(some)]
+                if taps != schedule.taps:
+                    part = part[..., _tap_columns(schedule.taps, taps)]
+                sums = self._reduce(part, self._gather(table, some), table.is_outside, sums)
+        if sums is None:  # no channel, so no block
+            table = self._table(outputs, schedule.taps, schedule)
+            sums = self._reduce(weight, self._gather(table, channels), table.is_outside)
+        return sums
+
+    def _table(self, outputs: Box, taps: Box, schedule: _Schedule) -> _Table:
+        return schedule.table or _join_tables(self.problem.recipe.axes, outputs, taps)
+
+    def _gather(self, table: _Table, channels: range) -> Array:
+        """The cells under the window: (samples, groups, channels, taps * positions)."""
+        x = self.x[:, :, _slice(channels)][(..., *table.slab)]
+        dtype = self.problem.compute_dtype
+        if table.is_outside is None:
+            slab = np.ascontiguousarray(x, dtype)
+        else:
+            slab = np.full((*x.shape[:3], *table.shape), self.problem.recipe.fill, dtype)
+            slab[(..., *map(slice, x.shape[3:]))] = x
+        return slab.reshape(*x.shape[:3], -1).take(table.flat, axis=3, mode="wrap")
+
+    def _reduce(
+        self, weight: Array, cells: Array, is_outside: Array | None, sums: Array | None = None
+    ) -> Array:
+        """The products of one block, summed and added to `sums`."""
+        rows = weight.shape[2] * weight.shape[3]
+        weight = weight.reshape(*weight.shape[:2], rows)
+        cells = cells.reshape(*cells.shape[:2], rows, -1)
+        is_masked = is_outside is not None and not self.problem.recipe.fill_takes_part
+        if is_masked and not self.prepared.is_finite:
+            # A weight that is not finite would turn the zero of a cell outside into NaN.
+            return _sum_masked(weight, cells, ~cast("Array", is_outside), sums)
+        if self.problem.settings.reproducible:
+            return _sum_in_order(weight, cells, sums)
+        products = weight @ cells
+        return products if sums is None else sums + products
+
+
+def _start(weight: Array, cells: Array, sums: Array | None) -> Array:
+    if sums is not None:
+        return sums
+    return np.zeros((*cells.shape[:2], weight.shape[1], cells.shape[3]), cells.dtype)
+
+
+def _sum_in_order(weight: Array, cells: Array, sums: Array | None) -> Array:
+    """Channel by channel, tap by tap: bits that depend on the window alone."""
+    sums = _start(weight, cells, sums)
+    for row in range(weight.shape[2]):
+        sums += weight[:, :, row, None] * cells[:, :, None, row]
+    return sums
+
+
+def _sum_masked(weight: Array, cells: Array, is_inside: Array, sums: Array | None) -> Array:
+    sums = _start(weight, cells, sums)
+    for row in range(weight.shape[2]):
+        products = weight[:, :, row, None] * cells[:, :, None, row]
+        np.add(sums, products, out=sums, where=is_inside[row % len(is_inside)])
+    return sums
+
+
+def _tap_columns(all_taps: Box, taps: Box) -> IndexArray:
+    """The columns of the weight matrix that belong to a box of taps."""
+    shape = tuple(map(len, all_taps))
+    grid = np.ix_(*[np.arange(cut.start, cut.stop) for cut in taps])
+    return np.ravel_multi_index(grid, shape).ravel()
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The joined tables of all axes for a box of outputs and taps.
+
+    `flat` indexes the raveled slab, taps first, then outputs. `is_outside` is None where every
+    cell lies inside; otherwise the slab has the shape `shape`, one more cell an axis.
+    """
+
+    slab: tuple[slice, ...]
+    shape: tuple[int, ...]
+    flat: IndexArray
+    is_outside: Array | None
+
+
+def _join_tables(axes: tuple[StencilAxis, ...], outputs: Box, taps: Box) -> _Table:
+    rank = len(axes)
+    slab, shape, columns, outside = [], [], [], []
+    for axis, out, cut in zip(axes, outputs, taps, strict=True):
+        index = axis.index(out.start, out.stop)[:, cut.start : cut.stop].T
+        is_inside = index >= 0
+        first = int(index.min(initial=axis.size, where=is_inside))
+        beyond = max(int(index.max(initial=-1)) + 1, first)
+        slab.append(slice(first, beyond))
+        shape.append(beyond - first + 1)
+        columns.append(np.where(is_inside, index - first, beyond - first))
+        outside.append(~is_inside)
+    has_outside = any(part.any() for part in outside)
+    if not has_outside:
+        shape = [size - 1 for size in shape]
+    flat: Any = 0
+    is_outside: Any = False
+    for place, (column, part) in enumerate(zip(columns, outside, strict=True)):
+        spread = [1] * (2 * rank)
+        spread[place], spread[rank + place] = column.shape
+        flat = flat * shape[place] + column.reshape(spread)
+        is_outside = is_outside | part.reshape(spread)
+    count = prod(map(len, taps))
+    mask = is_outside.reshape(count, -1) if has_outside else None
+    return _Table(tuple(slab), tuple(shape), flat.ravel(), mask)
