@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from numbers import Number
 from reprlib import repr as short_repr
@@ -12,6 +12,7 @@ import numpy as np
 
 from faltung.errors import FaltungError, OptionError, ResourceError
 from faltung.operators._arrays import is_known_dtype
+from faltung.typing import Shape
 
 __all__ = [
     "as_flag",
@@ -19,6 +20,7 @@ __all__ = [
     "as_scalar_of",
     "choice",
     "door",
+    "window_padding",
 ]
 
 P = ParamSpec("P")
@@ -89,3 +91,15 @@ def choice(value: object, name: str, known: tuple[str, ...]) -> str:
         f"{name} is {short_repr(value)}, which is not known",
         f"Use one of {', '.join(map(repr, known))}",
     )
+
+
+def window_padding(
+    kernel: Shape, centres: Sequence[int], is_flipped: bool
+) -> tuple[tuple[int, int], ...]:
+    """The padding that gives a result for every cell, under the kernel's cell `centres`.
+
+    The centre is counted in the kernel as given: where it is flipped, it comes from the end.
+    """
+    pairs = zip(kernel, centres, strict=True)
+    before = [size - 1 - centre if is_flipped else centre for size, centre in pairs]
+    return tuple((low, size - 1 - low) for low, size in zip(before, kernel, strict=True))

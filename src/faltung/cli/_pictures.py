@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from faltung.cli._arrays import read_picture_array
 from faltung.cli._deep import read_deep, read_float_tiff, write_png, write_tiff
 from faltung.cli._errors import FileError
 from faltung.cli._files import opened, replaced
@@ -22,7 +22,7 @@ from faltung.typing import Array
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FORMATS", "MAX_PIXELS", "Picture", "check_suffix", "read", "read_array", "write"]
+__all__ = ["FORMATS", "MAX_PIXELS", "Picture", "check_suffix", "read", "write"]
 
 MAX_PIXELS = 200_000_000
 _READ_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
@@ -97,7 +97,7 @@ def read(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
         head = file.read(16)
         file.seek(0)
         if head.startswith(b"\x93NUMPY"):
-            return Picture(_read_npy_picture(path, max_pixels))
+            return Picture(read_picture_array(path, max_pixels))
         for start, name in _REFUSED.items():
             if head.lstrip().startswith(start):
                 raise FileError(f"{path} is {name}, not a picture that faltung reads", _READABLE)
@@ -141,7 +141,11 @@ def _quiet_libtiff(head: bytes) -> Iterator[None]:
     if head[:2] not in {b"II", b"MM"}:
         yield
         return
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed, nothing can be written there
+        yield
+        return
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)
     try:
@@ -224,42 +228,6 @@ def _turned(pixels: Array, orientation: int) -> Array:
     if orientation in {3, 4, 6, 7}:
         pixels = pixels[::-1]
     return pixels.swapaxes(0, 1) if orientation in {5, 6, 7, 8} else pixels
-
-
-def read_array(path: Path) -> Array:
-    """The array of numbers in a .npy file; pickled objects are never loaded."""
-    with opened(path):
-        pass
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # A map compares the header's claims with the file's size before memory is touched.
-            mapped = np.lib.format.open_memmap(path, mode="r")
-        if mapped.dtype.names is not None or mapped.dtype.kind not in "biufc":
-            raise FileError(f"dtype {mapped.dtype} is no number", "Save one of its fields")
-        return np.array(mapped, dtype=mapped.dtype.newbyteorder("="))
-    except FileError as error:
-        raise FileError(f"{path}: {error.fact}", error.advice) from error
-    # The header is Python's notation; parsing it can fail in every way that parsing Python can.
-    except Exception as error:
-        raise FileError(f"{path} cannot be read: {error or type(error).__name__}") from error
-
-
-def _read_npy_picture(path: Path, max_pixels: int) -> Array:
-    array = read_array(path)
-    if array.ndim not in {2, 3} or array.size == 0:
-        raise FileError(
-            f"{path} holds an array of shape {array.shape}, expected (H, W) or (H, W, C)",
-            "faltung.filter_array filters arrays of any rank",
-        )
-    count = math.prod(array.shape[:2])
-    if count > max_pixels:
-        raise FileError(
-            f"{path}: {array.shape[1]} × {array.shape[0]} = {count:,} pixels, "
-            f"more than --max-pixels {max_pixels:,}",
-            "Raise --max-pixels if you trust the file",
-        )
-    return array
 
 
 def write(path: Path, picture: Picture, *, force: bool = False) -> Array:

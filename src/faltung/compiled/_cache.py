@@ -172,6 +172,7 @@ def make_cache(
         from numba.core.caching import NullCache
         from numba.core.ccallback import CFunc  # noqa: F401  used beside this cache
         from numba.core.compiler import CompileResult
+        from numba.core.runtime import rtsys
         from numba.core.serialize import dumps
     except ImportError as error:
         warn_once("cache", f"compiled code is not kept between processes: {error}")
@@ -192,7 +193,10 @@ def make_cache(
         def load_overload(self, _signature: Any, target_context: Any) -> Any:
             import pickle
 
-            target_context.refresh()
+            # Numba would refresh the whole target context here: that loads every lowering rule
+            # and SciPy's BLAS, 0.3 s that only compiling needs (and then does by itself).
+            # Machine code that is there already needs the runtime's symbols and no more.
+            rtsys.initialize(target_context)
             path = self._path(target_context.codegen())
             payload = _read(path) if path else None
             if payload is None:

@@ -23,6 +23,7 @@ __all__ = [
     "available_cores",
     "cache_sizes",
     "has",
+    "is_x86",
     "isa",
     "limit_compiler",
     "total_memory",
@@ -61,14 +62,15 @@ def _read(path: Path) -> str:
     return ""
 
 
-def _is_x86() -> bool:
+def is_x86() -> bool:
+    """Whether this is a 64-bit x86 process."""
     return platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 
 
 @cache
 def _features() -> frozenset[str]:
     """The CPU's features that the operating system supports too, as LLVM calls them."""
-    if not _is_x86():
+    if not is_x86():
         return frozenset()
     if platform.system() == "Linux":  # the kernel leaves out what it does not save and restore
         lines = _read(_PROC / "cpuinfo").splitlines()
@@ -124,7 +126,7 @@ def limit_compiler() -> None:
     The CPU name alone is not enough: with the host's features beside it LLVM goes on using them.
     """
     allowed = _allowed_level()
-    if not _is_x86() or allowed >= _machine_level():
+    if not is_x86() or allowed >= _machine_level():
         return
     if "numba" in sys.modules:
         warn_once(

@@ -69,7 +69,7 @@ class AxisWindow(AxisGeometry):
     """A window on one axis with checked parameters; `padding` is a pair or a canonical name."""
 
     kernel: int
-    stride: int = 1  # type: ignore[misc]
+    stride: int = 1
     dilation: int = 1
     padding: tuple[int, int] | str = (0, 0)
     ceil_mode: bool = False

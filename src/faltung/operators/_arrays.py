@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def check_cast(natural: np.dtype[Any], wanted: object) -> np.dtype[Any]:
             f"dtype {dtype} is asked for, but the result is {natural}",
             "Only a dtype of the same kind, or a wider one, can be asked for",
         )
-    return dtype
+    return cast("np.dtype[Any]", dtype)
 
 
 def check_out(out: object, shape: Shape, dtype: np.dtype[Any]) -> Array:

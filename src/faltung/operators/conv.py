@@ -195,7 +195,7 @@ def conv(
     precision: str | None = None,
     algorithm: str | None = None,
     data_format: str = "channels_first",
-    dtype: DTypeLike = None,
+    dtype: DTypeLike | None = None,
     out: Array | None = None,
 ) -> Recipe:
     r"""Slide a bank of filters over the data and sum the products, over channels too.
@@ -258,9 +258,9 @@ def conv(
 
     Notes
     -----
-    ``y[n, o, i] = bias[o] + sum_{c, k} weight[o, c, k] * x[n, c, i * s + k * d - before]``
-
-    with stride s and dilation d. Cells outside the input take no part in the sum. Float sums obey ``|y - exact| <=
+    With stride s, dilation d and `before` cells of padding,
+    ``y[n, o, i] = bias[o] + sum_{c, k} weight[o, c, k] * x[n, c, i * s + k * d - before]``.
+    Cells outside the input take no part in the sum. Float sums obey ``|y - exact| <=
     1.01 (K + 2) u (|x| * |w|)`` element by element, with K terms and unit roundoff u; integers
     wrap like NumPy's; float16 and bfloat16 are summed in float32 and rounded once. The cost is
     ``N * O * prod(out) * C / groups * prod(kernel)`` multiply-adds.

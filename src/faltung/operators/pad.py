@@ -40,7 +40,8 @@ def textbook(x: Array, *, padding: Any, mode: str, value: Any) -> Array:
     how: Any = NUMPY_MODES[mode]
     padded = np.pad(x, grown, how, **({"constant_values": value} if how == "constant" else {}))
     kept = [slice(max(-before, 0), min(after, 0) or None) for before, after in amounts]
-    return padded[(..., *kept)]
+    place: Any = (..., *kept)
+    return padded[place]
 
 
 SAMPLES = (
@@ -70,7 +71,7 @@ def pad(
     *,
     algorithm: str | None = None,
     data_format: str = "channels_first",
-    dtype: DTypeLike = None,
+    dtype: DTypeLike | None = None,
     out: Array | None = None,
 ) -> Recipe:
     r"""Extend the spatial axes beyond their ends, or crop them.

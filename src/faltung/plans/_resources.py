@@ -27,7 +27,7 @@ def require(size: int, what: str) -> None:
     limit = memory_limit()
     if limit is None:
         limit = machine.total_memory()
-    if size > limit:
+    if limit is not None and size > limit:
         raise ResourceError(
             f"{what} needs {size:,} bytes, the limit is {limit:,}",
             "Work in parts, use a smaller dtype, or raise the limit with set_memory_limit",

@@ -36,7 +36,7 @@ class Algorithm(Protocol):
         """Compute y from x, both in canonical order."""
 
 
-ALGORITHMS: tuple[Algorithm, ...] = (stencil,)  # type: ignore[assignment]
+ALGORITHMS: tuple[Algorithm, ...] = (stencil,)
 
 
 class Plan(NamedTuple):

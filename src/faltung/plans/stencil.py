@@ -11,6 +11,7 @@ and of machines without a compiler.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, cast
@@ -83,7 +84,7 @@ def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
     with np.errstate(all="ignore"):
         if schedule.is_single:
             result = _Part(problem, x, prepared).compute(schedule.box, schedule)
-            place = y if not recipe.is_blank else y[(..., *map(_slice, schedule.box))]
+            place = y if not recipe.is_blank else y[_last(map(_slice, schedule.box))]
             place[...] = result.reshape(place.shape)
         else:
             _run_blocks(problem, schedule, x, prepared, y)
@@ -136,6 +137,11 @@ def _make_schedule(problem: Problem) -> _Schedule:
 
 def _slice(cells: range) -> slice:
     return slice(cells.start, cells.stop)
+
+
+def _last(slices: Iterable[slice]) -> Any:
+    """An index of the last axes."""
+    return (..., *slices)
 
 
 def _of_groups(prepared: Prepared, groups: range) -> Prepared:
@@ -194,13 +200,13 @@ class _Part:
 
     def _gather(self, table: _Table, channels: range) -> Array:
         """The cells under the window: (samples, groups, channels, taps * positions)."""
-        x = self.x[:, :, _slice(channels)][(..., *table.slab)]
+        x = self.x[:, :, _slice(channels)][_last(table.slab)]
         dtype = self.problem.compute_dtype
         if table.is_outside is None:
             slab = np.ascontiguousarray(x, dtype)
         else:
             slab = np.full((*x.shape[:3], *table.shape), self.problem.recipe.fill, dtype)
-            slab[(..., *map(slice, x.shape[3:]))] = x
+            slab[_last(map(slice, x.shape[3:]))] = x
         return slab.reshape(*x.shape[:3], -1).take(table.flat, axis=3, mode="wrap")
 
     def _reduce(

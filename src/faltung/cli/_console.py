@@ -1,0 +1,76 @@
+"""Output for people: tables and progress with rich where it is installed, plain text otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from faltung.cli._errors import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["note", "say", "table", "tracked"]
+
+Item = TypeVar("Item")
+
+
+def note(text: object) -> None:
+    """One line on stderr."""
+    print(f"faltung: {one_line(text)}", file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """A line on stdout, whatever characters the file names in it have."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; the first column is text, the others are numbers and short words."""
+    console = _rich_console()
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    if console is None:
+        _plain_table(title, header, cells)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for position, name in enumerate(header):
+        grid.add_column(name, justify="left" if position == 0 else "right")
+    for row in cells:
+        grid.add_row(*(Text(cell) for cell in row))
+    console.print(grid)
+
+
+def _plain_table(title: str, header: Sequence[str], cells: list[list[str]]) -> None:
+    say(title)
+    widths = [max(len(row[column]) for row in [header, *cells]) for column in range(len(header))]
+    for row in [header, *cells]:
+        first, *others = (
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        say("  ".join(["", first, *others]).rstrip())
+
+
+def _rich_console(*, stderr: bool = False) -> Console | None:
+    try:
+        from rich.console import Console
+    except ImportError:
+        return None
+    return Console(stderr=stderr)
+
+
+def tracked(items: Sequence[Item], description: str) -> Iterator[Item]:
+    """The items, with a progress bar on stderr if there are several and somebody watches."""
+    console = _rich_console(stderr=True) if len(items) > 1 and sys.stderr.isatty() else None
+    if console is None:
+        yield from items
+        return
+    from rich.progress import track
+
+    yield from track(items, description, console=console, transient=True)
