@@ -1,1 +1,76 @@
-"""faltung: convolution and every other sliding window on NumPy arrays."""
+"""faltung: convolution and every other sliding window on NumPy arrays.
+
+>>> import faltung as ft
+>>> ft.conv1d([[1, 2, 4, 8]], [[[-1, 1]]])
+array([[1, 2, 4]])
+"""
+
+# Written by tools/sync.py from the operator records; edit those, not this file.
+
+from faltung import kernels, testing
+from faltung.arrays import filter_array
+from faltung.bound import Operator
+from faltung.classes import Conv, Pad
+from faltung.compiled.parallel import get_num_threads, set_num_threads
+from faltung.config import reproducible, set_memory_limit, set_precision
+from faltung.errors import (
+    DTypeError,
+    FaltungError,
+    MissingExtraError,
+    NotLinearError,
+    OptionError,
+    PositionError,
+    ResourceError,
+    ShapeError,
+    WindowError,
+)
+from faltung.geometry.window import Window
+from faltung.images import filter_image
+from faltung.matching import match_template
+from faltung.operators.conv import conv, conv1d, conv2d, conv3d
+from faltung.operators.pad import pad
+from faltung.operators.windows import windows
+from faltung.plans._select import algorithms
+from faltung.report import Report
+from faltung.scipy_like import convolve, convolve2d, correlate, correlate2d
+from faltung.weights import weight_from
+
+__all__ = [
+    "Conv",
+    "DTypeError",
+    "FaltungError",
+    "MissingExtraError",
+    "NotLinearError",
+    "Operator",
+    "OptionError",
+    "Pad",
+    "PositionError",
+    "Report",
+    "ResourceError",
+    "ShapeError",
+    "Window",
+    "WindowError",
+    "algorithms",
+    "conv",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "convolve",
+    "convolve2d",
+    "correlate",
+    "correlate2d",
+    "filter_array",
+    "filter_image",
+    "get_num_threads",
+    "kernels",
+    "match_template",
+    "pad",
+    "reproducible",
+    "set_memory_limit",
+    "set_num_threads",
+    "set_precision",
+    "testing",
+    "weight_from",
+    "windows",
+]
+__version__ = "0.1.0.dev0"

@@ -42,6 +42,12 @@ class Layout(NamedTuple):
             array = array.transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
         return array
 
+    def own(self, canonical: Array) -> Array:
+        """A view of an array in canonical order, in the array's own order."""
+        if self.is_channels_last:
+            canonical = canonical.transpose(0, *range(2, canonical.ndim), 1)
+        return canonical if self.has_batch else canonical[0]
+
 
 def layout_of(shape: Shape, rank: int, data_format: object, name: str = "x") -> Layout:
     """The layout of an array with `rank` spatial axes."""

@@ -48,14 +48,16 @@ class Signature:
     inputs: tuple[Operand, ...]
     outputs: tuple[Operand, ...]
 
-    def bind(self, shapes: Mapping[str, Shape], known: Mapping[str, int]) -> dict[str, int]:
+    def bind(
+        self, shapes: Mapping[str, Shape | None], known: Mapping[str, int]
+    ) -> dict[str, int]:
         """The named sizes that the shapes agree on.
 
         Parameters
         ----------
-        shapes : mapping of str to tuple
-            Shapes by argument name in the order of the signature, spatial axes left in; arrays
-            that were not given are missing.
+        shapes : mapping of str to tuple or None
+            Shapes by argument name in the order of the signature, None for an array that was not
+            given.
         known : mapping of str to int
             Sizes that parameters fix, such as groups.
 
@@ -66,11 +68,11 @@ class Signature:
         """
         sizes = dict(known)
         sources: dict[str, str] = {}
-        named = list(zip(shapes.items(), self.inputs, strict=False))
+        named = list(zip(shapes.items(), self.inputs, strict=True))
         # What has no batch axis states the sizes, the data has to fit them.
         named.sort(key=lambda item: ("n",) in item[1].axes)
         for (name, shape), operand in named:
-            for factors, size in zip(operand.axes, shape, strict=False):
+            for factors, size in zip(operand.axes, shape or (), strict=False):
                 _bind_axis(name, factors, size, sizes, sources)
         return sizes
 

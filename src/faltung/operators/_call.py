@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,7 +50,12 @@ class Bound(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def bind(record: Record, specs: Mapping[str, Spec], parameters: Mapping[str, Any]) -> Bound:
+def bind(
+    record: Record,
+    specs: Mapping[str, Spec],
+    parameters: Mapping[str, Any],
+    settings: Settings | None = None,
+) -> Bound:
     """Settle everything that does not depend on data.
 
     Parameters
@@ -61,6 +66,8 @@ def bind(record: Record, specs: Mapping[str, Spec], parameters: Mapping[str, Any
         The arrays that were given; the data first.
     parameters : mapping of str to object
         Every parameter of the function but `out`, and those of the operator's class.
+    settings : Settings, optional
+        By default those that hold now.
     """
     parameters = dict(parameters)
     data_format, wanted = parameters.pop("data_format"), parameters.pop("dtype")
@@ -77,7 +84,7 @@ def bind(record: Record, specs: Mapping[str, Spec], parameters: Mapping[str, Any
     layout = layout_of(data.shape, rank, data_format, data.name)
     canonical = data._replace(shape=layout.canonical_shape(data.shape))
     recipe = record.recipe(**{**specs, data.name: canonical}, **parameters)
-    settings = current_settings()
+    settings = settings or current_settings()
     if recipe.precision is not None:
         settings = Settings(recipe.precision, settings.reproducible)
     computed = joint_dtype([natural, dtype], "dtype and the result")
@@ -112,23 +119,35 @@ def _as_fill(value: Any, dtype: np.dtype[Any]) -> Any:
     )
 
 
-def finish(bound: Bound, prepared: _select.Prepared, x: Array, out: Array | None) -> Array:
-    """Run the plan on data and hand over the result; `out` must not overlap the inputs."""
-    problem = bound.problem
-    is_direct = out is not None and out.dtype == problem.dtype == bound.dtype
-    y = out if out is not None and is_direct else _resources.allocate(bound.shape, problem.dtype)
-    canonical = bound.layout.canonical
+def finish(
+    bound: Bound, prepared: _select.Prepared, x: Array, others: Iterable[Array], out: object
+) -> Array:
+    """Run the plan on data and hand over the result.
+
+    A result goes straight into `out` where it has the right dtype and shares no memory with x
+    or the `others`; else through an array of its own.
+    """
+    problem, canonical = bound.problem, bound.layout.canonical
+    target = None if out is None else check_out(out, bound.shape, bound.dtype)
+    is_direct = (
+        target is not None
+        and target.dtype == problem.dtype == bound.dtype
+        and not any(np.may_share_memory(target, array) for array in (x, *others))
+    )
+    if target is not None and is_direct:
+        y = target
+    else:
+        y = _resources.allocate(bound.shape, problem.dtype)
     _select.execute(problem, prepared, canonical(x), canonical(y))
     if is_direct:
         return y
-    if out is None and problem.dtype == bound.dtype:
-        return y
-    if out is None:
+    if problem.dtype != bound.dtype:
         with np.errstate(all="ignore"):
-            return y.astype(bound.dtype)
-    with np.errstate(all="ignore"):
-        out[...] = y.astype(bound.dtype, copy=False)
-    return out
+            y = y.astype(bound.dtype)
+    if target is None:
+        return y
+    target[...] = y
+    return target
 
 
 class Door:
@@ -160,18 +179,9 @@ class Door:
             if value is not None or name in self.required:
                 arrays[name] = as_array(value, name)
         bound = self._bind(arrays, given)
-        target = None
-        if out is not None:
-            out = check_out(out, bound.shape, bound.dtype)
-            if any(np.may_share_memory(out, array) for array in arrays.values()):
-                target, out = out, None
         x = arrays.pop(self.arrays[0])
         prepared = _select.prepare(bound.problem, bound.plan, Operands(**arrays))
-        y = finish(bound, prepared, x, out)
-        if target is None:
-            return y
-        target[...] = y
-        return target
+        return finish(bound, prepared, x, arrays.values(), out)
 
     def _assign(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Arguments by name; a call that does not fit the signature is Python's TypeError."""

@@ -87,10 +87,10 @@ class Record:
         }
 
     @property
-    def data_format_aware(self) -> dict[str, Any]:
-        """Parameters that the textbook reference takes: all but those of layout and execution."""
-        skipped = {"data_format", "dtype", "out", "precision", "algorithm"}
-        return {name: value for name, value in self.defaults.items() if name not in skipped}
+    def textbook_parameters(self) -> tuple[str, ...]:
+        """Parameters of the textbook reference: all but those of layout and execution."""
+        skipped = {*self.arrays, "data_format", "dtype", "out", "precision", "algorithm"}
+        return tuple(item.name for item in self.parameters if item.name not in skipped)
 
 
 def operator(
@@ -190,13 +190,12 @@ class Sizes:
 def match(name: str, arrays: Mapping[str, object], **known: int) -> Sizes:
     """Bind the signature of operator `name` to the shapes of `arrays`."""
     signature = REGISTRY[name].signature
-    specs = {key: cast("Spec", spec) for key, spec in arrays.items() if spec is not None}
-    shapes = {key: spec.shape for key, spec in specs.items()}
+    shapes = {key: None if spec is None else cast("Spec", spec).shape for key, spec in arrays.items()}
     spatial = {}
-    for (key, shape), operand in zip(shapes.items(), signature.inputs, strict=False):
+    for (key, shape), operand in zip(shapes.items(), signature.inputs, strict=True):
         fixed = len(operand.axes)
-        if operand.spatial:
+        if operand.spatial and shape is not None:
             spatial[operand.spatial] = shape[fixed:]
-        elif len(shape) != fixed:
+        elif shape is not None and len(shape) != fixed:
             raise ShapeError(f"{key} has shape {shape}, expected {fixed} axis: one number a filter")
     return Sizes(signature.bind(shapes, known), spatial)

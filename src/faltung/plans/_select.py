@@ -30,7 +30,10 @@ class Algorithm(Protocol):
         """Bytes that it needs beyond input, weights and output."""
 
     def prepare(self, problem: Problem, operands: Operands) -> Any:
-        """The operator's arrays in the form that `run` takes; None declines them."""
+        """The operator's arrays in the form that `run` takes; None declines them.
+
+        What it makes depends on the operator and the dtype, not on the size of the input.
+        """
 
     def run(self, problem: Problem, x: Array, prepared: Any, y: Array) -> None:
         """Compute y from x, both in canonical order."""
@@ -84,6 +87,7 @@ def select(problem: Problem) -> Plan:
             rejected.append((algorithm.name, reason))
     wanted = problem.recipe.algorithm
     if wanted is None:
+        rejected += [(other.name, f"{able[0].name} comes first") for other in able[1:]]
         return Plan(tuple(able), tuple(rejected))
     for name, reason in rejected:
         if name == wanted:
@@ -104,10 +108,25 @@ class Prepared(NamedTuple):
     operands: Any
 
 
-def prepare(problem: Problem, plan: Plan, operands: Operands) -> Prepared:
-    """Hand the operator's arrays to the first candidate that accepts their values."""
+def prepare(
+    problem: Problem,
+    plan: Plan,
+    operands: Operands,
+    kept: dict[tuple[str, Any], Any] | None = None,
+) -> Prepared:
+    """Hand the operator's arrays to the first candidate that accepts their values.
+
+    What an algorithm makes of them depends on the operator and the dtype, never on the size of
+    the input, so that an operator passes `kept` to have it made once.
+    """
     for algorithm in plan.candidates:
-        prepared = algorithm.prepare(problem, operands)
+        key = (algorithm.name, problem.dtype)
+        if kept is not None and key in kept:
+            prepared = kept[key]
+        else:
+            prepared = algorithm.prepare(problem, operands)
+            if kept is not None:
+                kept[key] = prepared
         if prepared is not None:
             return Prepared(algorithm, prepared)
     raise AssertionError("the last candidate accepts everything")

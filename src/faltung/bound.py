@@ -1,0 +1,294 @@
+"""`Operator`: a record with its arguments bound; its methods are the faces.
+
+Operators are immutable values. What they hold is checked when they are made; weights are packed
+and the plan is made at the first call for a shape, then reused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
+
+import numpy as np
+
+from faltung import report
+from faltung.config import Settings, current_settings
+from faltung.errors import FaltungError, ShapeError
+from faltung.geometry.arguments import as_int
+from faltung.operators._arrays import Spec, as_array
+from faltung.operators._call import Bound, bind, finish
+from faltung.operators._record import REGISTRY, Record
+from faltung.plans import _select
+from faltung.plans._problem import Operands
+from faltung.typing import Array, ArrayLike, DTypeLike, Shape
+
+__all__ = ["Operator"]
+
+KEPT = 64
+"""Input shapes for which an operator keeps its plan."""
+PROBE = 2**40
+"""An input size that every sensible window fits into, to check arguments without data."""
+
+
+class _Ready(NamedTuple):
+    bound: Bound
+    prepared: _select.Prepared
+
+
+class Operator:
+    """A sliding-window operator with its weights and window bound.
+
+    The subclasses in `faltung.classes` are written from the records of the operators; each takes
+    its function's arguments without the data, `dtype` and `out`. An operator is a value: it does
+    not change, copies are itself, and equal arguments make equal operators.
+    """
+
+    __slots__ = ("_kept", "_operands", "_packed", "_parameters", "_settings")
+
+    name: ClassVar[str] = ""
+    """The operator's function, the key of its record."""
+
+    _operands: dict[str, Array | Spec]
+    _parameters: dict[str, Any]
+    _settings: Settings
+    _kept: dict[tuple[Shape, np.dtype[Any]], _Ready]
+    _packed: dict[tuple[str, Any], Any]
+
+    def _hold(
+        self,
+        operands: Mapping[str, object],
+        parameters: Mapping[str, Any],
+        settings: Settings | None = None,
+    ) -> None:
+        """Check and keep the arguments; arrays are copied."""
+        keep = object.__setattr__
+        keep(self, "_settings", settings or current_settings())
+        keep(self, "_parameters", {name: _frozen(value) for name, value in parameters.items()})
+        keep(self, "_operands", {})
+        keep(self, "_kept", {})
+        keep(self, "_packed", {})
+        try:
+            keep(self, "_operands", _held(operands))
+            self._bind(self._probe_shape(), self._dtype())
+        except FaltungError as error:
+            raise self._dressed(error) from error.__cause__
+
+    @property
+    def record(self) -> Record:
+        """What is known of the operator beside its arguments."""
+        return REGISTRY[self.name]
+
+    def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
+        """Apply the operator to data, as its function does."""
+        try:
+            array = as_array(x, self.record.arrays[0])
+            ready = self._ready(array.shape, array.dtype)
+            return finish(*ready, array, (), out)
+        except FaltungError as error:
+            raise self._dressed(error, np.shape(x)) from error.__cause__
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the result for an input of this shape, without computing it."""
+        return self._bound_to_shape(input_shape, None).shape
+
+    def describe(self, input_shape: Shape, dtype: DTypeLike | None = None) -> report.Report:
+        """Sizes, costs and the plan for an input of this shape, without computing anything.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            As the data would have it, with or without a batch axis.
+        dtype : dtype, optional
+            Of the data; by default that of the weights, or float32.
+        """
+        bound = self._bound_to_shape(input_shape, dtype)
+        operands = tuple(self._specs(None).values())
+        data = Spec("x", tuple(input_shape), np.dtype(dtype or self._dtype()))
+        return report.describe(type(self).__name__, bound, operands, data)
+
+    def reference(self, x: ArrayLike) -> Array:
+        """The textbook loops in float64, complex128 or exact integers, to read and to check.
+
+        The loops are in ``op.record.reference``; they share no code with anything fast.
+        """
+        array = as_array(x, self.record.arrays[0])
+        bound = self._bound_to_shape(array.shape, array.dtype)
+        wide = {"f": np.float64, "V": np.float64, "c": np.complex128}
+        dtype = np.dtype(wide.get(bound.problem.dtype.kind, bound.problem.dtype))
+        arrays = self._arrays()
+        y = self.record.reference(
+            bound.layout.canonical(array).astype(dtype),
+            *(
+                arrays[name].astype(dtype) if name in arrays else None
+                for name in self.record.operands
+            ),
+            **{name: self._parameters[name] for name in self.record.textbook_parameters},
+        )
+        if self._parameters.get("activation") == "relu":
+            y = np.maximum(y, 0)
+        return bound.layout.own(y)
+
+    def _dressed(self, error: FaltungError, shape: Shape | None = None) -> FaltungError:
+        given = {name: value.shape for name, value in self._operands.items()}
+        if shape is not None:
+            given = {self.record.arrays[0]: shape, **given}
+        return error.at(
+            type(self).__name__, ", ".join(f"{name} {shape}" for name, shape in given.items())
+        )
+
+    def _arrays(self) -> dict[str, Array]:
+        arrays = {}
+        for name, value in self._operands.items():
+            if isinstance(value, Spec):
+                raise ShapeError(
+                    f"{name} {value.shape} was given as a shape alone, which is enough for "
+                    "describe and output_shape, not for computing",
+                    "Give an array, or draw one with init",
+                ).at(type(self).__name__)
+            arrays[name] = value
+        return arrays
+
+    def _specs(self, data: Spec | None) -> dict[str, Spec]:
+        specs = {} if data is None else {data.name: data}
+        for name, value in self._operands.items():
+            specs[name] = Spec(name, value.shape, value.dtype)
+        return specs
+
+    def _dtype(self) -> np.dtype[Any]:
+        dtypes = [value.dtype for value in self._operands.values()]
+        return np.result_type(*dtypes) if dtypes else np.dtype(np.float32)
+
+    def _probe_shape(self) -> Shape:
+        """The shape of an ample input with the channels that the operands expect."""
+        specs = self._specs(None)
+        rank = self.record.rank(specs, self._parameters)
+        shapes = {name: specs[name].shape if name in specs else None for name in self.record.arrays}
+        known = {"g": as_int(self._parameters.get("groups", 1), "groups")}
+        sizes = self.record.signature.bind(shapes, known)
+        channels = sizes["g"] * sizes.get("c", 1)
+        spatial = (PROBE,) * rank
+        if self._parameters["data_format"] == "channels_last":
+            return 1, *spatial, channels
+        return 1, channels, *spatial
+
+    def _bind(self, shape: Shape, dtype: np.dtype[Any]) -> Bound:
+        specs = self._specs(Spec(self.record.arrays[0], shape, dtype))
+        return bind(self.record, specs, {**self._parameters, "dtype": None}, self._settings)
+
+    def _bound_to_shape(self, input_shape: Shape, dtype: DTypeLike | None) -> Bound:
+        try:
+            if not isinstance(input_shape, tuple | list):
+                raise ShapeError(f"input_shape is {input_shape!r}, expected a tuple of ints")
+            shape = tuple(as_int(size, "input_shape", 0) for size in input_shape)
+            return self._bind(shape, self._dtype() if dtype is None else np.dtype(dtype))
+        except FaltungError as error:
+            raise self._dressed(error, input_shape) from error.__cause__
+
+    def _ready(self, shape: Shape, dtype: np.dtype[Any]) -> _Ready:
+        ready = self._kept.get((shape, dtype))
+        if ready is None:
+            bound = self._bind(shape, dtype)
+            operands = Operands(**self._arrays())
+            prepared = _select.prepare(bound.problem, bound.plan, operands, self._packed)
+            ready = _Ready(bound, prepared)
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[shape, dtype] = ready
+        return ready
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_"):
+            for held in (self._operands, self._parameters):
+                if name in held:
+                    return held[name]
+            if name in self.record.operands:
+                return None
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable, make a new one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable, make a new one")
+
+    def __repr__(self) -> str:
+        parts = [_shown(value) for value in self._operands.values()]
+        defaults = {**self.record.defaults, **self.record.class_parameters}
+        for name, value in self._parameters.items():
+            if name not in defaults or value != defaults[name]:
+                parts.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _state(self) -> tuple[Any, ...]:
+        return type(self), tuple(self._parameters.items()), self._settings
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Operator):
+            return NotImplemented
+        same = self._state() == other._state() and self._operands.keys() == other._operands.keys()
+        return same and all(
+            type(mine) is type(theirs)
+            and mine.dtype == theirs.dtype
+            and (mine == theirs if isinstance(mine, Spec) else np.array_equal(mine, theirs))
+            for mine, theirs in zip(self._operands.values(), other._operands.values(), strict=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash((*self._state(), *((n, v.shape) for n, v in self._operands.items())))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self._operands, self._parameters, self._settings)
+
+
+def _rebuilt(
+    kind: type[Operator],
+    operands: dict[str, Any],
+    parameters: dict[str, Any],
+    settings: Settings,
+) -> Operator:
+    operator = object.__new__(kind)
+    operator._hold(operands, parameters, settings)
+    return operator
+
+
+def _held(operands: Mapping[str, object]) -> dict[str, Array | Spec]:
+    """Read-only copies of the arrays, or specs where shapes were given instead of arrays."""
+    given = {name: value for name, value in operands.items() if value is not None}
+    required = next(iter(operands.values()), None)
+    is_shape_only = isinstance(required, Spec) or (_is_shape(required) and len(required) > 2)
+    held: dict[str, Array | Spec] = {}
+    for name, value in given.items():
+        if isinstance(value, Spec):
+            held[name] = value
+        elif is_shape_only and _is_shape(value):
+            shape = tuple(as_int(size, name, 0) for size in value)
+            held[name] = Spec(name, shape, np.dtype(np.float32))
+        else:
+            array = np.array(as_array(value, name), order="C", subok=False)
+            array.flags.writeable = False
+            held[name] = array
+    return held
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(entry, int) for entry in value)
+
+
+def _frozen(value: Any) -> Any:
+    """Parameters as values that cannot change behind the operator's back."""
+    if hasattr(value, "tolist") and getattr(value, "ndim", 0) > 0:
+        value = value.tolist()
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def _shown(value: Array | Spec) -> str:
+    """An operand in a form that evaluates back: its numbers if few, else its shape."""
+    if isinstance(value, Spec) or value.size > 32:
+        return repr(value.shape)
+    return f"numpy.array({value.tolist()}, {str(value.dtype)!r})"

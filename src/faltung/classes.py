@@ -1,0 +1,150 @@
+"""The operators as classes: real statements, for pickle, editors and type checkers."""
+
+# Written by tools/sync.py from the operator records; edit those, not this file.
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from faltung.bound import Operator
+from faltung.operators._record import REGISTRY
+from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
+
+__all__ = ["Conv", "Pad"]
+
+
+class Conv(Operator):
+    """`conv` with all but the data bound; see there for what the arguments mean."""
+
+    __slots__ = ()
+    name = "conv"
+
+    weight: Array
+    bias: Array | None
+    stride: Ints
+    padding: Padding
+    dilation: Ints
+    groups: int
+    padding_mode: str
+    padding_value: complex
+    flip: bool
+    precision: str | None
+    algorithm: str | None
+    data_format: str
+    activation: str | None
+
+    def __init__(
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        *,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        padding_mode: str = "zeros",
+        padding_value: complex = 0,
+        flip: bool = False,
+        precision: str | None = None,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+        activation: str | None = None,
+    ) -> None:
+        self._hold(
+            {"weight": weight, "bias": bias},
+            {
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "groups": groups,
+                "padding_mode": padding_mode,
+                "padding_value": padding_value,
+                "flip": flip,
+                "precision": precision,
+                "algorithm": algorithm,
+                "data_format": data_format,
+                "activation": activation,
+            },
+        )
+
+    @classmethod
+    def init(
+        cls,
+        out_channels: int,
+        in_channels: int,
+        kernel_size: Ints,
+        *,
+        groups: int = 1,
+        bias: bool = True,
+        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        padding_mode: str = "zeros",
+        padding_value: complex = 0,
+        flip: bool = False,
+        precision: str | None = None,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+        activation: str | None = None,
+    ) -> Self:
+        """Random weights, uniform within ``1 / sqrt(channels per group * taps)``."""
+        drawn: Any = REGISTRY["conv"].draw
+        return cls(
+            **drawn(
+                out_channels=out_channels,
+                in_channels=in_channels,
+                kernel_size=kernel_size,
+                groups=groups,
+                bias=bias,
+                rng=rng,
+                dtype=dtype,
+            ),
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            padding_mode=padding_mode,
+            padding_value=padding_value,
+            flip=flip,
+            precision=precision,
+            algorithm=algorithm,
+            data_format=data_format,
+            activation=activation,
+        )
+
+
+class Pad(Operator):
+    """`pad` with all but the data bound; see there for what the arguments mean."""
+
+    __slots__ = ()
+    name = "pad"
+
+    padding: Padding
+    mode: str
+    value: complex
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        padding: Padding,
+        mode: str = "zeros",
+        value: complex = 0,
+        *,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {},
+            {
+                "padding": padding,
+                "mode": mode,
+                "value": value,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )

@@ -1,0 +1,159 @@
+"""The report: what an operator costs on an input of some shape, without computing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from html import escape
+from math import prod
+from typing import Any
+
+from faltung.operators._arrays import Spec
+from faltung.operators._call import Bound
+from faltung.plans._problem import Problem
+from faltung.typing import Shape
+
+__all__ = ["Report", "describe"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Sizes and costs of one operator on one input shape.
+
+    Attributes
+    ----------
+    operator : str
+        Its class name.
+    input_shape, output_shape : tuple of int
+        Shapes in the array's own layout.
+    parameters : int
+        Numbers that the operator holds: weights and biases.
+    dense_parameters : int
+        Numbers that a fully connected layer between the same cells of one sample would hold.
+    macs : int
+        Multiply-adds, the taps that fall on padding included; `macs_without_padding` leaves those
+        out. `flops` is twice `macs`; `bias_adds` are counted apart.
+    bytes_read, bytes_written : int
+        Input and parameters; output.
+    workspace_bytes : int
+        Memory that the algorithm needs beside them, in one thread.
+    intensity : float
+        FLOPs for each byte read or written.
+    matrix_shape : tuple of int or None
+        Shape of the operator as a matrix, with `matrix_nonzeros` entries; None where it is not
+        linear.
+    receptive_field, receptive_jump, receptive_start : tuple of int
+        On each axis: cells that one output sees from first to last, cells between neighbours,
+        position of the first output's first cell.
+    algorithm : str
+        The algorithm that runs; `rejected` has each other one with the reason.
+    """
+
+    operator: str
+    input_shape: Shape
+    output_shape: Shape
+    parameters: int
+    dense_parameters: int
+    macs: int
+    macs_without_padding: int
+    flops: int
+    bias_adds: int
+    bytes_read: int
+    bytes_written: int
+    workspace_bytes: int
+    intensity: float
+    matrix_shape: tuple[int, int] | None
+    matrix_nonzeros: int | None
+    receptive_field: Shape
+    receptive_jump: Shape
+    receptive_start: Shape
+    algorithm: str
+    rejected: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures by name, as plain Python values."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**values, "rejected": dict(self.rejected)}
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [
+            ("parameters", f"{self.parameters:,}"),
+            ("  of a dense layer", f"{self.dense_parameters:,}"),
+            ("multiply-adds", f"{self.macs:,}"),
+            ("  without padding", f"{self.macs_without_padding:,}"),
+            ("FLOPs", f"{self.flops:,}"),
+            ("bias additions", f"{self.bias_adds:,}"),
+            ("bytes read", f"{self.bytes_read:,}"),
+            ("bytes written", f"{self.bytes_written:,}"),
+            ("workspace bytes", f"{self.workspace_bytes:,}"),
+            ("FLOPs per byte", f"{self.intensity:.3g}"),
+            ("receptive field", _by(self.receptive_field)),
+            ("  jump, start", f"{_by(self.receptive_jump)}, {_by(self.receptive_start)}"),
+            ("algorithm", self.algorithm),
+        ]
+        if self.matrix_shape is not None:
+            shape = f"{_by(self.matrix_shape)}, {self.matrix_nonzeros:,} non-zeros"
+            rows.insert(10, ("as a matrix", shape))
+        return rows + [(f"  not {name}", reason) for name, reason in self.rejected.items()]
+
+    def __str__(self) -> str:
+        head = f"{self.operator}: {self.input_shape} -> {self.output_shape}"
+        rows = [f"  {name:<18} {value}" for name, value in self._rows()]
+        return "\n".join([head, *rows])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th>"
+            f"<td style='text-align:right'>{escape(value)}</td></tr>"
+            for name, value in self._rows()
+        )
+        caption = escape(f"{self.operator}: {self.input_shape} → {self.output_shape}")
+        return f"<table><caption>{caption}</caption>{rows}</table>"
+
+
+def _by(counts: Shape) -> str:
+    return " × ".join(f"{count:,}" for count in counts)
+
+
+def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) -> Report:
+    """The report of operator `name`, bound to the shape and dtype of `data`."""
+    problem = bound.problem
+    recipe = problem.recipe
+    flops = 2 * problem.macs
+    bytes_read = sum(prod(spec.shape) * spec.dtype.itemsize for spec in (data, *operands))
+    bytes_written = prod(bound.shape) * bound.dtype.itemsize
+    cells = prod(problem.input_shape[1:]), prod(problem.output_shape[1:])
+    is_linear = recipe.rule.is_linear and recipe.activation is None
+    geometry = [axis.geometry for axis in recipe.axes]
+    starts = zip(geometry, recipe.axes, strict=True)
+    return Report(
+        operator=name,
+        input_shape=data.shape,
+        output_shape=bound.shape,
+        parameters=sum(prod(spec.shape) for spec in operands),
+        dense_parameters=cells[0] * cells[1] + (cells[1] if recipe.has_bias else 0),
+        macs=problem.macs,
+        macs_without_padding=_pairs(problem, "count_real_taps") if problem.macs else 0,
+        flops=flops,
+        bias_adds=prod(problem.output_shape) if recipe.has_bias else 0,
+        bytes_read=bytes_read,
+        bytes_written=bytes_written,
+        workspace_bytes=bound.plan.chosen.workspace(problem),
+        intensity=flops / max(bytes_read + bytes_written, 1),
+        matrix_shape=(recipe.batch * cells[1], recipe.batch * cells[0]) if is_linear else None,
+        matrix_nonzeros=_pairs(problem, "count_distinct_cells") if is_linear else None,
+        receptive_field=tuple(axis.span for axis in geometry),
+        receptive_jump=tuple(axis.stride for axis in geometry),
+        receptive_start=tuple(-window.resolve(axis.size)[0] for window, axis in starts),
+        algorithm=bound.plan.chosen.name,
+        rejected=dict(bound.plan.rejected),
+    )
+
+
+def _pairs(problem: Problem, count: str) -> int:
+    """Connected pairs of one output and one input, by one of the counts of an axis."""
+    recipe = problem.recipe
+    if recipe.is_blank:
+        return problem.connections * prod(
+            len(axis.clear_outputs) * axis.taps for axis in recipe.axes
+        )
+    return problem.connections * prod(getattr(axis, count)() for axis in recipe.axes)
