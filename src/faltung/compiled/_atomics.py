@@ -7,6 +7,7 @@ In Python the meanings hold for one thread, which is enough to follow and test t
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from typing import Any
 
@@ -14,14 +15,18 @@ from faltung.compiled import machine
 from faltung.compiled._jit import intrinsic
 
 __all__ = [
+    "CPU_MASK_BYTES",
     "MXCSR",
     "add",
     "call_job",
     "compare_and_swap",
+    "current_cpu",
     "cycles",
+    "get_affinity",
     "get_mxcsr",
     "load",
     "pause",
+    "set_affinity",
     "set_mxcsr",
     "store",
     "swap",
@@ -31,7 +36,11 @@ __all__ = [
 
 MXCSR = 0x1F80  # round to nearest, denormals kept, no traps: what a process starts with
 
-_FUTEX, _WAIT, _WAKE = 202, 128, 129  # Linux on x86-64; waiting and waking inside one process
+# Linux on x86-64; waiting and waking are those inside one process.
+_FUTEX, _SET_AFFINITY, _GET_AFFINITY = 202, 203, 204
+_WAIT, _WAKE = 128, 129
+
+CPU_MASK_BYTES = 128  # 1024 CPUs
 
 
 def _word(address: int) -> ctypes.c_int64:
@@ -188,14 +197,14 @@ def set_mxcsr(value: int) -> None:
     """Set what `get_mxcsr` reads; Python leaves it alone."""
 
 
-def _build_futex(builder: Any, *arguments: Any) -> Any:
+def _build_system_call(builder: Any, number: int, *arguments: Any) -> Any:
     word = _types()[2]
-    values = [word(_FUTEX), *arguments, *[word(0)] * (6 - len(arguments))]
+    values = [word(number), *arguments, *[word(0)] * (6 - len(arguments))]
     return builder.call(_function(builder, "syscall", word, [word] * 7), values)
 
 
 def _build_wait_while(builder: Any, address: Any, value: Any, timeout: Any) -> None:
-    _build_futex(builder, address, _types()[2](_WAIT), value, timeout)
+    _build_system_call(builder, _FUTEX, address, _types()[2](_WAIT), value, timeout)
 
 
 @intrinsic("void(intp, intp, intp)", _build_wait_while)
@@ -208,9 +217,46 @@ def wait_while(address: int, value: int, timeout: int) -> None:
 
 
 def _build_wake(builder: Any, address: Any, count: Any) -> None:
-    _build_futex(builder, address, _types()[2](_WAKE), count)
+    _build_system_call(builder, _FUTEX, address, _types()[2](_WAKE), count)
 
 
 @intrinsic("void(intp, intp)", _build_wake)
 def wake(address: int, count: int) -> None:
     """Wake up to `count` threads that sleep at `address`."""
+
+
+def _build_current_cpu(builder: Any) -> Any:
+    _, half, word = _types()
+    return builder.sext(builder.call(_function(builder, "sched_getcpu", half, []), []), word)
+
+
+@intrinsic("intp()", _build_current_cpu)
+def current_cpu() -> int:
+    """Number the CPU that this thread is on; Python does not say, -1."""
+    return -1
+
+
+def _build_get_affinity(builder: Any, address: Any) -> Any:
+    word = _types()[2]
+    return _build_system_call(builder, _GET_AFFINITY, word(0), word(CPU_MASK_BYTES), address)
+
+
+@intrinsic("intp(intp)", _build_get_affinity)
+def get_affinity(address: int) -> int:
+    """Write the bits of the CPUs that this thread may use; negative if that fails."""
+    mask = sum(1 << cpu for cpu in os.sched_getaffinity(0))
+    ctypes.memmove(address, mask.to_bytes(CPU_MASK_BYTES, "little"), CPU_MASK_BYTES)
+    return CPU_MASK_BYTES
+
+
+def _build_set_affinity(builder: Any, address: Any) -> Any:
+    word = _types()[2]
+    return _build_system_call(builder, _SET_AFFINITY, word(0), word(CPU_MASK_BYTES), address)
+
+
+@intrinsic("intp(intp)", _build_set_affinity)
+def set_affinity(address: int) -> int:
+    """Set what `get_affinity` reads; negative if that fails, no CPU left for example."""
+    mask = int.from_bytes(ctypes.string_at(address, CPU_MASK_BYTES), "little")
+    os.sched_setaffinity(0, [cpu for cpu in range(8 * CPU_MASK_BYTES) if mask >> cpu & 1])
+    return 0

@@ -62,6 +62,7 @@ def _read(path: Path) -> str:
     return ""
 
 
+@cache
 def is_x86() -> bool:
     """Whether this is a 64-bit x86 process."""
     return platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from faltung.compiled import machine
 from faltung.compiled._log import warn_once
+from faltung.compiled._pool import MOST_THREADS, Pool, is_supported, run_range
 from faltung.errors import OptionError
 
 if TYPE_CHECKING:
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from faltung.compiled._jit import Job
-    from faltung.compiled._pool import Pool
     from faltung.compiled._portable import PortablePool
 
 __all__ = ["get_num_threads", "run", "set_num_threads"]
 
-_MOST_THREADS = 1024
-
 _threads = 0  # as set or found out; 0 before the first look
 _pool: Pool | PortablePool | None = None
 _pool_lock = threading.Lock()
+
+
+class _Local(threading.local):
+    is_inside_pool: bool | None = None  # None before the first look
+
+
+_local = _Local()
 
 
 def run(function: Job, arguments: NDArray[np.int64], jobs: int, threads: int | None = None) -> None:
@@ -61,12 +66,10 @@ def run(function: Job, arguments: NDArray[np.int64], jobs: int, threads: int | N
             function.python(0, block, job)
         return
     limit = min(jobs, get_num_threads() if threads is None else threads)
-    if limit > 1 and not _is_inside_pool():
+    if limit > 1 and not is_inside_pool():
         pool = _pool or _make_pool()
         if pool.run(address, arguments, jobs, limit):
             return
-    from faltung.compiled._pool import run_range
-
     run_range(address, arguments, 0, 0, jobs)
 
 
@@ -74,8 +77,6 @@ def _make_pool() -> Pool | PortablePool:
     global _pool  # noqa: PLW0603
     with _pool_lock:
         if _pool is None:
-            from faltung.compiled._pool import Pool, is_supported
-
             if is_supported():
                 _pool = Pool()
             else:
@@ -87,9 +88,8 @@ def _make_pool() -> Pool | PortablePool:
 
 def _forget_pool() -> None:
     """In a forked child: the workers are the parent's, the lock may be held by nobody."""
-    global _pool, _pool_lock  # noqa: PLW0603
-    _pool = None
-    _pool_lock = threading.Lock()
+    global _pool, _pool_lock, _local
+    _pool, _pool_lock, _local = None, threading.Lock(), _Local()
 
 
 def _stop_pool() -> None:
@@ -114,8 +114,14 @@ def _is_pool_body(runner: object) -> bool:
     return isinstance(module, str) and module.startswith(_POOLS)
 
 
-def _is_inside_pool() -> bool:
+def is_inside_pool() -> bool:
     """Whether this thread or process is one of many that somebody else's pool keeps busy."""
+    if _local.is_inside_pool is None:
+        _local.is_inside_pool = _look_for_pool()
+    return _local.is_inside_pool
+
+
+def _look_for_pool() -> bool:
     if _is_pool_body(threading.current_thread()):
         return True
     processes = sys.modules.get("multiprocessing.process")
@@ -151,9 +157,9 @@ def set_num_threads(n: int) -> None:
         count = 0 if isinstance(n, bool) else n.__index__()
     except AttributeError:
         count = 0
-    if not 1 <= count <= _MOST_THREADS:
+    if not 1 <= count <= MOST_THREADS:
         raise OptionError(
-            f"set_num_threads: n is {n!r}, expected an int from 1 to {_MOST_THREADS}",
+            f"set_num_threads: n is {n!r}, expected an int from 1 to {MOST_THREADS}",
             "Pass the number of threads that one call may use, 1 for no parallel work",
         )
     _threads = count
@@ -176,7 +182,7 @@ def get_num_threads() -> int:
         no sense is somebody else's business: it is left aside with one log line.
     """
     global _threads  # noqa: PLW0603
-    if _is_inside_pool():
+    if is_inside_pool():
         return 1
     if not _threads:
         _threads = _default_threads()
@@ -189,7 +195,7 @@ def _default_threads() -> int:
         count = _parse_threads(ours)
         if not count:
             raise OptionError(
-                f"FALTUNG_NUM_THREADS is {ours!r}, expected an int from 1 to {_MOST_THREADS}",
+                f"FALTUNG_NUM_THREADS is {ours!r}, expected an int from 1 to {MOST_THREADS}",
                 "Set it to a number of threads, or to nothing for one a core",
             )
         return count
@@ -199,10 +205,10 @@ def _default_threads() -> int:
         if count:
             return count
         warn_once("OMP_NUM_THREADS", f"OMP_NUM_THREADS is {openmp!r}: left aside")
-    return min(machine.available_cores(), _MOST_THREADS)
+    return min(machine.available_cores(), MOST_THREADS)
 
 
 def _parse_threads(text: str) -> int:
     """The number of threads that `text` asks for, 0 if it makes no sense."""
     is_number = text.isascii() and text.isdigit() and len(text) <= 4
-    return int(text) if is_number and int(text) <= _MOST_THREADS else 0
+    return int(text) if is_number and int(text) <= MOST_THREADS else 0
