@@ -1,0 +1,182 @@
+"""The register tile: R output channels times S vectors of pixels, all taps, one description.
+
+A tap is an offset from the tile's first pixel to the cell that the tap reads; the sums of the tile
+stay in registers over all taps of a chunk, one fused multiply-add each, in the order of the taps.
+That order and the chunks are the same for every pixel, tile, tail and thread, so an output
+element has the same bits wherever it is computed.
+
+All loads and stores are whole vectors: tiles that are not whole are stored into a scratch tile,
+from where `storing` copies the part that exists.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
+from faltung.compiled.memory import word
+from faltung.compiled.simd import Element, Emitter, Interpreter, Value
+from faltung.compiled.words import (
+    BIAS, BIAS_STEP, BLOCKS, DIRECT, FLOOR, IS_FULL, LINEAR, OFFSETS, OUT, OUT_STEP, PANEL, PITCH,
+    PREVIOUS, PREVIOUS_STEP, SCRATCH, TAPS, WEIGHT, X,
+)  # fmt: skip
+
+__all__ = ["TileShape", "column", "tile"]
+
+
+class TileShape(NamedTuple):
+    """A register tile.
+
+    Parameters
+    ----------
+    element : Element
+        The lanes of its vectors.
+    rows : int
+        Output channels.
+    vectors : int
+        Vectors of pixels.
+    """
+
+    element: Element
+    rows: int
+    vectors: int
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the tile."""
+        return self.vectors * self.element.lanes
+
+    @property
+    def row_size(self) -> int:
+        """Bytes of one output channel of the tile."""
+        return self.vectors * self.element.vector_size
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tile."""
+        return self.rows * self.row_size
+
+
+def _sum_taps(
+    machine: Any, shape: TileShape, packs: bool, x: Value, weight: Value, offsets: Value,
+    taps: Value, panel: Value,
+) -> Any:  # fmt: skip
+    """The sums of the tile over all taps; with `packs` also the panel of the pixels read."""
+    size, vector_size = shape.element.size, shape.element.vector_size
+
+    def add_tap(number: Value, sums: Any) -> list[Value]:
+        offset = machine.load_integer(machine.plus(offsets, machine.times(number, 8)))
+        source = machine.plus(x, offset)
+        steps = range(0, shape.row_size, vector_size)
+        pixels = [machine.load(machine.plus(source, step)) for step in steps]
+        if packs:
+            target = machine.plus(panel, machine.times(number, shape.row_size))
+            for step, vector in zip(steps, pixels, strict=True):
+                machine.store(vector, machine.plus(target, step))
+        row = machine.plus(weight, machine.times(number, shape.rows * size))
+        results = []
+        for r in range(shape.rows):
+            factor = machine.broadcast(machine.plus(row, r * size))
+            for s, vector in enumerate(pixels):
+                total = sums[r * shape.vectors + s]
+                results.append(machine.multiply_add(factor, vector, total))
+        return results
+
+    zero = machine.zero()
+    return machine.loop(taps, [zero] * (shape.rows * shape.vectors), add_tap)
+
+
+def _compute(machine: Any, shape: TileShape, packs: bool, values: Any) -> None:
+    """The whole tile: the sums, then plainly stored or with what belongs to the end of a sum."""
+    x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor = values
+    sums = _sum_taps(machine, shape, packs, x, weight, offsets, taps, panel)
+    size, vector_size = shape.element.size, shape.element.vector_size
+
+    def store(finish: Any) -> None:
+        row = out
+        for r in range(shape.rows):
+            for s in range(shape.vectors):
+                index = r * shape.vectors + s
+                machine.store(finish(r, index), machine.plus(row, s * vector_size))
+            row = machine.plus(row, pitch)
+
+    def store_full() -> None:
+        bound = machine.broadcast(floor)
+
+        def finish(r: int, index: int) -> Value:
+            before = machine.load(machine.plus(previous, index * vector_size))
+            total = machine.add(before, sums[index])
+            total = machine.add(total, machine.broadcast(machine.plus(bias, r * size)))
+            return machine.at_least(total, bound)
+
+        store(finish)
+
+    machine.choose(is_full, store_full, lambda: store(lambda _r, index: sums[index]))
+
+
+def tile(shape: TileShape, packs: bool) -> Intrinsic:
+    """The instruction that computes one register tile of one chunk of taps.
+
+    It takes eleven integers: the addresses of the tile's first pixel in the staged input, of the
+    weights ``[tap][row]`` and of the byte offsets of the taps; the number of taps, at least one;
+    the address of the panel ``[tap][pixel]`` that is written if the tile `packs`; address and row
+    pitch in bytes of the output; then, used if the eighth is not 0, the addresses of a tile that is
+    added, of one bias a row and of the least value.
+    """
+
+    def emit(builder: Any, *values: Any) -> None:
+        _compute(Emitter(builder, shape.element), shape, packs, values)
+
+    @intrinsic(f"void({', '.join(['intp'] * 11)})", emit)
+    def meaning(
+        x: int, weight: int, offsets: int, taps: int, panel: int, out: int, pitch: int,
+        is_full: int, previous: int, bias: int, floor: int,
+    ) -> None:  # fmt: skip
+        values = (x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor)
+        _compute(Interpreter(shape.element), shape, packs, values)
+
+    return meaning  # type: ignore[return-value]
+
+
+def column(shape: TileShape, packs: bool) -> Job:
+    """The job that runs one tile of pixels and one chunk through all blocks of output channels.
+
+    Its first argument is the address of a thread's block (`words`). With `packs`, and two
+    blocks or more, the first block leaves a panel behind that the later ones stream: the staged
+    rows are read once. The first DIRECT blocks are stored to OUT, the others to SCRATCH.
+    """
+    plain = tile(shape, False)
+    packing = tile(shape, True)
+    weight_size = shape.rows * shape.element.size
+    row_size, tile_size = shape.row_size, shape.size
+
+    @job
+    def run_column(block: int, _arguments: int, _job: int) -> None:
+        x, offsets = word(block, X), word(block, OFFSETS)
+        taps, panel, blocks = word(block, TAPS), word(block, PANEL), word(block, BLOCKS)
+        weight, previous = word(block, WEIGHT), word(block, PREVIOUS)
+        bias, floor, is_full = word(block, BIAS), word(block, FLOOR), word(block, IS_FULL)
+        direct, out, pitch = word(block, DIRECT), word(block, OUT), word(block, PITCH)
+        previous_step, bias_step = word(block, PREVIOUS_STEP), word(block, BIAS_STEP)
+        out_step = word(block, OUT_STEP)
+        start = 0
+        if packs and blocks > 1:
+            if direct == 0:
+                out, pitch, out_step = word(block, SCRATCH), row_size, tile_size
+            packing(
+                x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor
+            )
+            x, offsets, start = panel, word(block, LINEAR), 1
+            weight += weight_size * taps
+            out, previous, bias = out + out_step, previous + previous_step, bias + bias_step
+        for number in range(start, blocks):
+            if number == direct:
+                out = word(block, SCRATCH) + number * tile_size
+                pitch, out_step = row_size, tile_size
+            plain(x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor)
+            weight += weight_size * taps
+            out, previous, bias = out + out_step, previous + previous_step, bias + bias_step
+
+    return run_column
+
+

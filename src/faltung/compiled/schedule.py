@@ -1,0 +1,327 @@
+"""How a direct convolution is cut into jobs, chunks and staged boxes: integers only.
+
+The chunks of taps decide the order of every sum and depend on nothing but the number of channels
+and the kernel. All else here decides speed and memory, never a bit of the result.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from faltung.compiled.variants import Row
+
+__all__ = ["MOST_WORKSPACE", "AxisLayout", "Axis", "Chunks", "Schedule", "Shape", "chunks_of", "make_schedule", "split_rows"]
+
+MOST_WORKSPACE = 16 << 20
+_CHUNK_TAPS = 160  # a panel of 48 float32 pixels and this many taps is 30 KB, which leaves L1 room
+_STAGED_BYTES = 384 << 10  # what a box may stage before it is made smaller: a part of L2
+_CHUNK_WEIGHT_BYTES = 512 << 10  # weights that are used again for each tile of the box: also L2
+_BLOCK_WORDS = 64
+_JOB_MACS = 2_000_000  # below this a job is not worth handing out
+_WANTED_JOBS = 16
+
+
+class Axis(NamedTuple):
+    """One axis of a window over padded cells.
+
+    Parameters
+    ----------
+    length, outputs, kernel, stride, dilation : int
+        Cells of the input and of the output, taps, and the usual steps.
+    before : int
+        Cells before the input's first one.
+    low, high : tuple of int
+        The cell that is read in place of each cell before the input (``low[0]`` is the outermost,
+        ``len(low) == before``) and after it (``high[0]`` is the next); -1 stands for the fill
+        value.
+    """
+
+    length: int
+    outputs: int
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    before: int = 0
+    low: tuple[int, ...] = ()
+    high: tuple[int, ...] = ()
+
+
+class AxisLayout(NamedTuple):
+    """Where the cells of an axis are staged, see `staging`.
+
+    `starts` has the tap position that each copy begins at; `extra` is how many slots a copy has
+    beyond the outputs of the box; tap k is found in copy ``copies[k]``, shifted by ``shifts[k]``.
+    """
+
+    starts: tuple[int, ...]
+    extra: int
+    copies: tuple[int, ...]
+    shifts: tuple[int, ...]
+
+    def cells(self, box: int) -> int:
+        """Staged cells of a box of so many outputs."""
+        return len(self.starts) * (box + self.extra)
+
+
+def _phases(axis: Axis) -> AxisLayout:
+    """One copy for each remainder of a tap's position by the stride; taps share the slots."""
+    positions = [tap * axis.dilation for tap in range(axis.kernel)]
+    starts = sorted({position % axis.stride for position in positions})
+    shifts = tuple(position // axis.stride for position in positions)
+    copies = tuple(starts.index(position % axis.stride) for position in positions)
+    return AxisLayout(tuple(starts), shifts[-1], copies, shifts)
+
+
+def _copies(axis: Axis) -> AxisLayout:
+    """One copy for each tap: nothing but the outputs' own cells."""
+    starts = tuple(tap * axis.dilation for tap in range(axis.kernel))
+    return AxisLayout(starts, 0, tuple(range(axis.kernel)), (0,) * axis.kernel)
+
+
+def _smaller(axis: Axis, box: int) -> AxisLayout:
+    return min(_phases(axis), _copies(axis), key=lambda layout: layout.cells(box))
+
+
+class Chunks(NamedTuple):
+    """Chunks of taps: so many channels, and of their taps so many at a time."""
+
+    channels: int
+    taps: int
+
+
+def chunks_of(channels: int, kernel_taps: int) -> Chunks:
+    """The chunks that each sum is made of: each one starts from zero and is added at its end."""
+    if kernel_taps <= _CHUNK_TAPS:
+        pieces = -(-channels // (_CHUNK_TAPS // kernel_taps))
+        together = -(-channels // pieces)
+        return Chunks(together, together * kernel_taps)
+    pieces = -(-kernel_taps // _CHUNK_TAPS)
+    return Chunks(1, -(-kernel_taps // pieces))
+
+
+def split_rows(rows: int, row: Row) -> tuple[int, int]:
+    """Blocks of rows, the last of them perhaps in part, and rows that are done one by one."""
+    remainder = rows % row.rows
+    singles = remainder if remainder <= row.most_singles else 0
+    return -(-(rows - singles) // row.rows), singles
+
+
+class Schedule(NamedTuple):
+    """The cut of one convolution."""
+
+    is_direct: bool  # the input is read where it lies
+    is_flat: bool  # rows of the box join, boxes are ranges of pixels of a plane
+    layouts: tuple[AxisLayout, AxisLayout, AxisLayout]
+    boxes: tuple[int, int, int]  # outputs of a box by axis
+    box_pixels: int  # of a flat box
+    chunks: Chunks
+    group_channels: int  # staged and summed at once
+    blocks: int
+    singles: int
+    blocks_a_part: int
+    plane_size: int
+    panel_at: int
+    scratch_at: int
+    staged_at: int
+    scratch_keeps: bool
+    workspace: int
+    jobs: int
+
+
+class Shape(NamedTuple):
+    """What a schedule is made from; channels and rows count the parts of complex numbers."""
+
+    batch: int
+    groups: int
+    channels: int
+    rows: int
+    axes: tuple[Axis, Axis, Axis]
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _is_flat(axis: Axis, lanes: int) -> bool:
+    """Whether short rows should join: a copy of the row for each tap is paid for that."""
+    if axis.kernel == 1:
+        return True
+    return axis.outputs <= 6 * lanes and (axis.kernel <= 32 or axis.outputs < lanes)
+
+
+class _Cutter:
+    """Finds the boxes of one schedule; the methods share its many numbers."""
+
+    def __init__(self, shape: Shape, row: Row, is_flat: bool) -> None:
+        self.shape, self.row, self.is_flat = shape, row, is_flat
+        self.size = row.element.size
+        self.wide = row.wide.pixels
+        axis_d, axis_h, axis_w = shape.axes
+        taps = axis_d.kernel * axis_h.kernel * axis_w.kernel
+        self.chunks = chunks_of(shape.channels, taps)
+        self.taps = taps
+        self.blocks, self.singles = split_rows(shape.rows, row)
+
+    def layouts(self, box: tuple[int, int, int]) -> tuple[AxisLayout, AxisLayout, AxisLayout]:
+        axis_d, axis_h, axis_w = self.shape.axes
+        layout_w = _copies(axis_w) if self.is_flat else _smaller(axis_w, box[2])
+        return _smaller(axis_d, box[0]), _smaller(axis_h, box[1]), layout_w
+
+    def plane_size(self, box: tuple[int, int, int]) -> int:
+        """Bytes of a staged channel, an odd number of lines: planes do not share cache sets."""
+        cells = self.size
+        for layout, outputs in zip(self.layouts(box), box, strict=True):
+            cells *= layout.cells(outputs)
+        return _round_up(cells, 64) | 64
+
+    def flat_box(self, depth: int, pixels: int) -> tuple[int, int, int]:
+        """The box that holds any range of so many pixels."""
+        _, axis_h, axis_w = self.shape.axes
+        rows = min(axis_h.outputs, (pixels - 2) // axis_w.outputs + 2 if pixels > 1 else 1)
+        return depth, rows, axis_w.outputs
+
+    def halve(self, depth: int, height: int, width: int) -> tuple[int, int, int] | None:
+        """The next smaller box; None at the smallest. Flat boxes have their pixels as width."""
+        if depth > 1:
+            return -(-depth // 2), height, width
+        if not self.is_flat and height > 1:
+            return depth, -(-height // 2), width
+        if width > self.wide:
+            return depth, height, _round_up(-(-width // 2), self.wide)
+        return None
+
+    def count(self, box: tuple[int, int, int]) -> int:
+        """How many boxes there are."""
+        axis_d, axis_h, axis_w = self.shape.axes
+        count = self.shape.batch * self.shape.groups * -(-axis_d.outputs // box[0])
+        if self.is_flat:
+            return count * -(-axis_h.outputs * axis_w.outputs // box[2])
+        return count * -(-axis_h.outputs // box[1]) * -(-axis_w.outputs // box[2])
+
+    def staged_box(self, box: tuple[int, int, int]) -> tuple[int, int, int]:
+        return self.flat_box(box[0], box[2]) if self.is_flat else box
+
+    def macs(self, box: tuple[int, int, int]) -> int:
+        pixels = box[0] * box[2] * (1 if self.is_flat else box[1])
+        return pixels * self.shape.channels * self.shape.rows * self.taps
+
+    def tiles(self, box: tuple[int, int, int]) -> int:
+        """At most so many wide tiles cover the runs of a box."""
+        runs = box[0] * (1 if self.is_flat else box[1])
+        return runs * (-(-box[2] // self.wide) + 2)
+
+
+def _choose_box(cutter: _Cutter, is_direct: bool) -> tuple[int, int, int]:
+    """Boxes small enough for L2 and many enough for the threads, yet worth a job each."""
+    axis_d, axis_h, axis_w = cutter.shape.axes
+    box = (axis_d.outputs, axis_h.outputs, axis_w.outputs)
+    if cutter.is_flat:
+        box = (axis_d.outputs, 1, axis_h.outputs * axis_w.outputs)
+    channels = cutter.shape.channels
+
+    def is_too_big(box: tuple[int, int, int]) -> bool:
+        staged = 0 if is_direct else channels * cutter.plane_size(cutter.staged_box(box))
+        is_lonely = cutter.count(box) < _WANTED_JOBS and cutter.macs(box) >= 2 * _JOB_MACS
+        return staged > _STAGED_BYTES or cutter.macs(box) > 32 * _JOB_MACS or is_lonely
+
+    least = 4 * cutter.wide
+    while is_too_big(box):
+        smaller = cutter.halve(*box)
+        if smaller is None or (smaller[2] < least and smaller[2] < box[2]):
+            break
+        box = smaller
+    return box
+
+
+def _group_channels(cutter: _Cutter, plane: int, part_rows: int, is_direct: bool) -> int:
+    """Channels that are staged and summed at once: planes and weights shall stay in L2."""
+    chunk, channels = cutter.chunks.channels, cutter.shape.channels
+    most = channels
+    if not is_direct:
+        most = min(most, max(4 * _STAGED_BYTES // plane, 1))
+    most = min(most, max(_CHUNK_WEIGHT_BYTES // (cutter.taps * part_rows * cutter.size), 1))
+    return min(channels, max(chunk, most // chunk * chunk))
+
+
+@lru_cache(maxsize=1024)
+def make_schedule(shape: Shape, row: Row, *, may_be_direct: bool, may_be_flat: bool) -> Schedule:
+    """Cut a convolution.
+
+    Parameters
+    ----------
+    shape : Shape
+        The problem.
+    row : Row
+        The kernels that will run.
+    may_be_direct : bool
+        Whether the rows and planes of the input join in memory.
+    may_be_flat : bool
+        Whether the rows of the output join in memory.
+    """
+    axes = shape.axes
+    plane_pixels = axes[1].outputs * axes[2].outputs
+    is_flat = may_be_flat and _is_flat(axes[2], row.element.lanes)
+    cutter = _Cutter(shape, row, is_flat)
+    needed = max(row.narrow.pixels, row.line.pixels if cutter.singles else 0)
+    is_direct = may_be_direct and is_flat and plane_pixels >= needed
+    box = _choose_box(cutter, is_direct)
+    while True:
+        schedule = _lay_out(cutter, box, is_direct, is_flat)
+        if schedule.workspace <= MOST_WORKSPACE:
+            return schedule
+        smaller = cutter.halve(*box)
+        if smaller is None:
+            return schedule
+        box = smaller
+
+
+def _lay_out(
+    cutter: _Cutter, box: tuple[int, int, int], is_direct: bool, is_flat: bool
+) -> Schedule:
+    row, size = cutter.row, cutter.size
+    staged_box = cutter.staged_box(box)
+    plane = 0 if is_direct else cutter.plane_size(staged_box)
+    count = cutter.count(box)
+    parts = 1
+    if count < 4 and cutter.macs(box) >= 4 * _JOB_MACS:
+        parts = min(cutter.blocks, -(-4 // count))
+    while cutter.macs(box) // max(1, parts) > 64 * _JOB_MACS and parts < cutter.blocks:
+        parts = min(cutter.blocks, 2 * parts)
+    tile = max(cutter.wide * row.wide.rows, 1) * size
+    singles_size = cutter.singles * row.line.pixels * size
+    while True:
+        blocks_a_part = max(1, -(-cutter.blocks // max(1, parts)))
+        part_rows = blocks_a_part * row.wide.rows + cutter.singles
+        group = _group_channels(cutter, plane, part_rows, is_direct)
+        keeps = group < cutter.shape.channels
+        kept = cutter.tiles(box) if keeps else 1
+        scratch = kept * (min(blocks_a_part, cutter.blocks) * tile + singles_size)
+        if scratch <= MOST_WORKSPACE // 4 or parts >= cutter.blocks:
+            break
+        parts = min(cutter.blocks, 2 * parts)
+    panel_at = 8 * _BLOCK_WORDS
+    scratch_at = panel_at + _round_up(cutter.chunks.taps * row.wide.row_size, 64)
+    staged_at = scratch_at + _round_up(scratch, 64)
+    slack = max(row.wide.row_size, row.line.row_size)
+    workspace = staged_at + (0 if is_direct else group * plane + slack)
+    parts = -(-cutter.blocks // blocks_a_part) if cutter.blocks else 1
+    return Schedule(
+        is_direct=is_direct,
+        is_flat=is_flat,
+        layouts=cutter.layouts(staged_box),
+        boxes=staged_box,
+        box_pixels=box[2] if is_flat else 0,
+        chunks=cutter.chunks,
+        group_channels=group,
+        blocks=cutter.blocks,
+        singles=cutter.singles,
+        blocks_a_part=blocks_a_part,
+        plane_size=plane,
+        panel_at=panel_at,
+        scratch_at=scratch_at,
+        staged_at=staged_at,
+        scratch_keeps=keeps,
+        workspace=_round_up(workspace, 4096),
+        jobs=count * parts,
+    )

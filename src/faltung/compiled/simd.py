@@ -1,0 +1,248 @@
+"""Vector instructions, each as LLVM writes it beside what it means in NumPy.
+
+A micro-kernel is written once, against the methods that `Emitter` and `Interpreter` share. The
+first turns it into LLVM IR inside a compiled function, the second runs it at once on NumPy
+vectors, so that a kernel can be read, debugged and tested without a compiler. An address is an
+integer in both.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Element", "Emitter", "Interpreter", "memory"]
+
+Value = Any  # an LLVM value, or what it stands for: a Python int or a NumPy vector
+
+
+class Element(NamedTuple):
+    """One lane of a vector.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64", "uint32", "uint64"}
+        The type that sums are kept in.
+    lanes : int
+        Lanes of a vector.
+    is_fused : bool
+        True: a multiply-add is rounded once on every machine. False: where the machine has no
+        such instruction, product and sum are rounded one after the other.
+    """
+
+    dtype: str
+    lanes: int
+    is_fused: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of a lane."""
+        return 8 if self.dtype.endswith("64") else 4
+
+    @property
+    def is_float(self) -> bool:
+        """Whether a lane holds a floating-point number."""
+        return self.dtype.startswith("float")
+
+    @property
+    def vector_size(self) -> int:
+        """Bytes of a vector."""
+        return self.lanes * self.size
+
+
+def memory(address: int, dtype: str, count: int = 1) -> NDArray[Any]:
+    """The `count` elements of memory that begin at an address, as an array that writes through."""
+    size = np.dtype(dtype).itemsize * count
+    buffer = (ctypes.c_char * size).from_address(int(address))
+    return np.frombuffer(buffer, dtype=dtype, count=count)
+
+
+class Interpreter:
+    """Runs each instruction at once. `Emitter` has the same methods, in the same order.
+
+    Parameters
+    ----------
+    element : Element
+        The lanes of the vectors.
+    """
+
+    def __init__(self, element: Element) -> None:
+        self.element = element
+
+    def plus(self, address: Value, step: Value) -> Value:
+        """An address further on."""
+        return address + step
+
+    def times(self, number: Value, factor: int) -> Value:
+        """A whole number times a constant."""
+        return number * factor
+
+    def load_integer(self, address: Value) -> Value:
+        """The 64-bit integer at an address."""
+        return int(memory(address, "int64")[0])
+
+    def zero(self) -> Value:
+        """A vector of zeros."""
+        return np.zeros(self.element.lanes, self.element.dtype)
+
+    def load(self, address: Value) -> Value:
+        """The vector at an address of any alignment."""
+        return memory(address, self.element.dtype, self.element.lanes).copy()
+
+    def broadcast(self, address: Value) -> Value:
+        """A vector with the one element at an address in every lane."""
+        return np.repeat(memory(address, self.element.dtype), self.element.lanes)
+
+    def store(self, vector: Value, address: Value) -> None:
+        """Write a vector to an address of any alignment."""
+        memory(address, self.element.dtype, self.element.lanes)[:] = vector
+
+    def multiply_add(self, left: Value, right: Value, total: Value) -> Value:
+        """``left * right + total``; float32 rounds once (up to the second rounding of double)."""
+        with np.errstate(all="ignore"):
+            if self.element.dtype == "float32":
+                wide = left.astype(np.float64) * right.astype(np.float64) + total
+                return wide.astype(np.float32)
+            return left * right + total
+
+    def add(self, left: Value, right: Value) -> Value:
+        """``left + right``."""
+        with np.errstate(all="ignore"):
+            return left + right
+
+    def at_least(self, vector: Value, floor: Value) -> Value:
+        """``floor`` where a lane is smaller; NaN is not smaller and stays. Integers as they are."""
+        return np.where(vector < floor, floor, vector) if self.element.is_float else vector
+
+    def loop(
+        self,
+        count: Value,
+        carried: Sequence[Value],
+        body: Callable[[Value, Sequence[Value]], Sequence[Value]],
+    ) -> Sequence[Value]:
+        """``carried = body(i, carried)`` for i from 0 to count - 1; count is at least 1."""
+        for number in range(max(1, count)):
+            carried = body(number, carried)
+        return carried
+
+    def choose(self, flag: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
+        """Run `yes` where flag is not 0, else `no`."""
+        (yes if flag else no)()
+
+
+class Emitter:
+    """Writes each instruction as LLVM IR where the builder stands; see `Interpreter`.
+
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+        Positioned inside the function that is being compiled.
+    element : Element
+        The lanes of the vectors.
+    """
+
+    def __init__(self, builder: Any, element: Element) -> None:
+        from llvmlite import ir
+
+        self._ir, self._builder, self.element = ir, builder, element
+        scalar = {
+            "float32": ir.FloatType(),
+            "float64": ir.DoubleType(),
+            "uint32": ir.IntType(32),
+            "uint64": ir.IntType(64),
+        }[element.dtype]
+        self._scalar, self._vector = scalar, ir.VectorType(scalar, element.lanes)
+
+    def _pointer(self, address: Value, kind: Any) -> Value:
+        return self._builder.inttoptr(address, self._ir.PointerType(kind))
+
+    def plus(self, address: Value, step: Value) -> Value:
+        if isinstance(step, int):
+            step = self._ir.Constant(self._ir.IntType(64), step)
+        return self._builder.add(address, step)
+
+    def times(self, number: Value, factor: int) -> Value:
+        return self._builder.mul(number, self._ir.Constant(self._ir.IntType(64), factor))
+
+    def load_integer(self, address: Value) -> Value:
+        return self._builder.load(self._pointer(address, self._ir.IntType(64)))
+
+    def zero(self) -> Value:
+        return self._ir.Constant(self._vector, None)
+
+    def load(self, address: Value) -> Value:
+        pointer = self._pointer(address, self._vector)
+        return self._builder.load(pointer, align=self.element.size)
+
+    def broadcast(self, address: Value) -> Value:
+        ir, builder = self._ir, self._builder
+        scalar = builder.load(self._pointer(address, self._scalar), align=self.element.size)
+        undefined = ir.Constant(self._vector, ir.Undefined)
+        first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), self.element.lanes), None)
+        return builder.shuffle_vector(first, undefined, lanes)
+
+    def store(self, vector: Value, address: Value) -> None:
+        pointer = self._pointer(address, self._vector)
+        self._builder.store(vector, pointer, align=self.element.size)
+
+    def multiply_add(self, left: Value, right: Value, total: Value) -> Value:
+        builder = self._builder
+        if not self.element.is_float:
+            return builder.add(builder.mul(left, right), total)
+        # Vector intrinsics are inserted by their full name: llvmlite cannot declare them.
+        letter = f"v{self.element.lanes}f{8 * self.element.size}"
+        name = f"llvm.{'fma' if self.element.is_fused else 'fmuladd'}.{letter}"
+        kind = self._ir.FunctionType(self._vector, [self._vector] * 3)
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = self._ir.Function(builder.module, kind, name)
+        return builder.call(function, [left, right, total])
+
+    def add(self, left: Value, right: Value) -> Value:
+        builder = self._builder
+        return builder.fadd(left, right) if self.element.is_float else builder.add(left, right)
+
+    def at_least(self, vector: Value, floor: Value) -> Value:
+        if not self.element.is_float:
+            return vector
+        is_smaller = self._builder.fcmp_ordered("<", vector, floor)
+        return self._builder.select(is_smaller, floor, vector)
+
+    def loop(
+        self,
+        count: Value,
+        carried: Sequence[Value],
+        body: Callable[[Value, Sequence[Value]], Sequence[Value]],
+    ) -> Sequence[Value]:
+        ir, builder = self._ir, self._builder
+        before = builder.block
+        inside, after = builder.append_basic_block("tap"), builder.append_basic_block("done")
+        builder.branch(inside)
+        builder.position_at_end(inside)
+        number = builder.phi(ir.IntType(64))
+        number.add_incoming(ir.Constant(ir.IntType(64), 0), before)
+        values = []
+        for value in carried:
+            values.append(builder.phi(value.type))
+            values[-1].add_incoming(value, before)
+        results = body(number, values)
+        following = self.plus(number, 1)
+        number.add_incoming(following, builder.block)
+        for value, result in zip(values, results, strict=True):
+            value.add_incoming(result, builder.block)
+        builder.cbranch(builder.icmp_signed("<", following, count), inside, after)
+        builder.position_at_end(after)
+        return results
+
+    def choose(self, flag: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
+        is_set = self._builder.icmp_signed("!=", flag, self._ir.Constant(flag.type, 0))
+        with self._builder.if_else(is_set) as (then, otherwise):
+            with then:
+                yes()
+            with otherwise:
+                no()

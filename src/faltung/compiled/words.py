@@ -1,0 +1,46 @@
+"""The argument blocks of the direct convolution: what stands in which 64-bit word.
+
+Sizes of memory are in bytes, sizes of arrays in elements. "Row" is an output channel or, in
+complex problems, its real or imaginary part; "channel" likewise on the input side.
+"""
+
+from __future__ import annotations
+
+__all__ = ["AXIS_WORDS", "COLUMN_WORDS", "DIRECT_WORDS", "THREAD_WORDS"]
+
+# One column: a tile of pixels, a chunk of taps, all blocks of rows. Written by the sweep.
+COLUMN_WORDS = (
+    X, WEIGHT, OFFSETS, TAPS, LINEAR, PANEL, BLOCKS, DIRECT, OUT, PITCH, OUT_STEP, SCRATCH,
+    IS_FULL, PREVIOUS, PREVIOUS_STEP, BIAS, BIAS_STEP, FLOOR,
+) = range(18)  # fmt: skip
+
+# The rest of a thread's block: the box of outputs it works at and the tile it stores.
+THREAD_WORDS = (
+    BOX_X, BOX_Y, BOX_WEIGHT, BOX_BIAS, BOX_BLOCK, BOX_BLOCKS, BOX_SINGLES, BOX_ROWS,
+    BOX_D, BOX_DS, BOX_H, BOX_HS, BOX_W, BOX_WS, BOX_PIXEL, BOX_PIXELS,
+    CHANNEL, CHANNEL_END,
+    TILE, TILE_PITCH, TILE_ROW, TILE_ROWS, TILE_SKIP, TILE_VALID, TILE_Y,
+) = range(18, 43)  # fmt: skip
+
+# One axis of the problem; three of these stand in the block of the call, beginning at AXES.
+AXIS_WORDS = (
+    LENGTH, STRIDE, BEFORE, COPIES, STARTS, EXTRA, SLOTS, LOW, HIGH, X_STEP, Y_STEP, OUTPUTS,
+    BOX,
+) = range(13)  # fmt: skip
+
+# The call.
+AXES = 0
+AXIS_SIZE = len(AXIS_WORDS)
+DIRECT_WORDS = (
+    BATCH, GROUPS, BOXES_D, BOXES_H, BOXES_W, BOX_FLAT, PARTS_O,
+    IS_FLAT, IS_DIRECT, PLANE_PIXELS,
+    X_BASE, X_BATCH, X_GROUP, X_CHANNEL, X_PART, X_PARTS,
+    Y_BASE, Y_BATCH, Y_GROUP, Y_ROW, Y_PART, Y_PARTS, Y_IS_PLAIN,
+    CHANNELS, CHUNK_CHANNELS, CHUNK_TAPS, KERNEL, GROUP_CHANNELS,
+    ROWS, BLOCKS_ALL, SINGLES_ALL, BLOCKS_A_PART, BLOCK_ROWS,
+    WIDE_PIXELS, NARROW_PIXELS, LINE_PIXELS, SIZE,
+    PLANE_SIZE, TAP_OFFSETS, LINEAR_WIDE, LINEAR_NARROW,
+    WEIGHTS, WEIGHT_GROUP, WEIGHT_TAP, BIASES, BIAS_GROUP, ZEROS, FLOORS, HAS_EPILOGUE, FILL,
+    WORKSPACE, WORKSPACE_STEP, PANEL_AT, SCRATCH_AT, STAGED_AT, SCRATCH_KEEPS,
+    STAGE, WIDE, NARROW, LINE, FINISH, IS_RELU,
+) = range(3 * AXIS_SIZE, 3 * AXIS_SIZE + 62)  # fmt: skip
