@@ -57,12 +57,17 @@ def operator_modules() -> dict[str, tuple[str, ...]]:
     return found
 
 
+def operator_files() -> list[str]:
+    """The modules that make records."""
+    return sorted({record.recipe.__module__.rpartition(".")[2] for record in REGISTRY.values()})
+
+
 def classes_source() -> str:
     """The class statements of all operators."""
     names = sorted(REGISTRY, key=lambda name: REGISTRY[name].class_name)
     return "\n".join(
         [
-            '"""The operators as classes: real statements, for pickle, editors and type checkers."""',
+            '"""The operators as classes: statements, for pickle, editors and type checkers."""',
             "",
             HEADER,
             "",
@@ -73,6 +78,7 @@ def classes_source() -> str:
             "import numpy as np",
             "",
             "from faltung.bound import Operator",
+            f"from faltung.operators import {', '.join(operator_files())}  # noqa: F401",
             "from faltung.operators._record import REGISTRY",
             "from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding",
             "",
@@ -101,8 +107,7 @@ def class_source(record: Record) -> str:
     ]
     lines = [
         f"\n\nclass {record.class_name}(Operator):",
-        f'    """`{record.name}` with all but the data bound; '
-        'see there for what the arguments mean."""',
+        f'    """`{record.name}` with all but the data bound; see there for the arguments."""',
         "",
         "    __slots__ = ()",
         f'    name = "{record.name}"',
@@ -165,10 +170,11 @@ def mapping(names: Iterable[str]) -> str:
 
 
 def package_source(modules: Mapping[str, tuple[str, ...]]) -> str:
-    """`faltung/__init__.py`: every public name, stated."""
+    """`faltung/__init__.py`: every public name, stated for readers, loaded when first used."""
     names: dict[str, tuple[str, ...]] = {**FIXED, **modules}
     names["classes"] = tuple(sorted(record.class_name for record in REGISTRY.values()))
-    public = sorted({name for group in names.values() for name in group} | set(SUBMODULES))
+    where = {name: module for module in sorted(names) for name in names[module]}
+    public = sorted({*where, *SUBMODULES})
     return "\n".join(
         [
             '"""faltung: convolution and every other sliding window on NumPy arrays.',
@@ -180,23 +186,48 @@ def package_source(modules: Mapping[str, tuple[str, ...]]) -> str:
             "",
             HEADER,
             "",
-            "from faltung import kernels, testing",
+            "from __future__ import annotations",
+            "from importlib import import_module as _import",
+            "from typing import TYPE_CHECKING",
+            "if TYPE_CHECKING:",
+            f"    from faltung import {', '.join(SUBMODULES)}",
             *(
-                f"from faltung.{module} import {', '.join(sorted(names[module]))}"
+                f"    from faltung.{module} import {', '.join(sorted(names[module]))}"
                 for module in sorted(names)
             ),
             "",
             f"__all__ = {public}",
             '__version__ = "0.1.0.dev0"',
+            "",
+            "# Names are loaded when they are first used, so that `import faltung` costs nothing.",
+            f"_MODULES = {where}",
+            f"_SUBMODULES = {SUBMODULES}",
+            PACKAGE_FUNCTIONS,
         ]
     )
+
+
+PACKAGE_FUNCTIONS = """
+def __getattr__(name: str) -> object:
+    if name in _SUBMODULES:
+        return _import(f"faltung.{name}")
+    if name not in _MODULES:
+        raise AttributeError(f"faltung has no attribute {name!r}")
+    value = getattr(_import(f"faltung.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+"""
 
 
 def formatted(text: str, path: Path) -> str:
     """What ruff makes of it."""
     ruff = Path(sys.executable).parent / "ruff"
     for command in (["check", "--fix", "--quiet", "--select", "I,F401"], ["format", "--quiet"]):
-        arguments = [ruff, *command, "--stdin-filename", path, "-"]
+        arguments = [str(ruff), *command, "--stdin-filename", str(path), "-"]
         done = subprocess.run(arguments, input=text, capture_output=True, text=True, check=True)
         text = done.stdout
     return text

@@ -7,33 +7,39 @@ array([[1, 2, 4]])
 
 # Written by tools/sync.py from the operator records; edit those, not this file.
 
-from faltung import kernels, testing
-from faltung.arrays import filter_array
-from faltung.bound import Operator
-from faltung.classes import Conv, Pad
-from faltung.compiled.parallel import get_num_threads, set_num_threads
-from faltung.config import reproducible, set_memory_limit, set_precision
-from faltung.errors import (
-    DTypeError,
-    FaltungError,
-    MissingExtraError,
-    NotLinearError,
-    OptionError,
-    PositionError,
-    ResourceError,
-    ShapeError,
-    WindowError,
-)
-from faltung.geometry.window import Window
-from faltung.images import filter_image
-from faltung.matching import match_template
-from faltung.operators.conv import conv, conv1d, conv2d, conv3d
-from faltung.operators.pad import pad
-from faltung.operators.windows import windows
-from faltung.plans._select import algorithms
-from faltung.report import Report
-from faltung.scipy_like import convolve, convolve2d, correlate, correlate2d
-from faltung.weights import weight_from
+from __future__ import annotations
+
+from importlib import import_module as _import
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from faltung import kernels, testing
+    from faltung.arrays import filter_array
+    from faltung.bound import Operator
+    from faltung.classes import Conv, Pad
+    from faltung.compiled.parallel import get_num_threads, set_num_threads
+    from faltung.config import reproducible, set_memory_limit, set_precision
+    from faltung.errors import (
+        DTypeError,
+        FaltungError,
+        MissingExtraError,
+        NotLinearError,
+        OptionError,
+        PositionError,
+        ResourceError,
+        ShapeError,
+        WindowError,
+    )
+    from faltung.geometry.window import Window
+    from faltung.images import filter_image
+    from faltung.matching import match_template
+    from faltung.operators.conv import conv, conv1d, conv2d, conv3d
+    from faltung.operators.pad import pad
+    from faltung.operators.windows import windows
+    from faltung.plans._select import algorithms
+    from faltung.report import Report
+    from faltung.scipy_like import convolve, convolve2d, correlate, correlate2d
+    from faltung.weights import weight_from
 
 __all__ = [
     "Conv",
@@ -74,3 +80,56 @@ __all__ = [
     "windows",
 ]
 __version__ = "0.1.0.dev0"
+
+# Names are loaded when they are first used, so that `import faltung` costs nothing.
+_MODULES = {
+    "filter_array": "arrays",
+    "Operator": "bound",
+    "Conv": "classes",
+    "Pad": "classes",
+    "get_num_threads": "compiled.parallel",
+    "set_num_threads": "compiled.parallel",
+    "reproducible": "config",
+    "set_memory_limit": "config",
+    "set_precision": "config",
+    "DTypeError": "errors",
+    "FaltungError": "errors",
+    "MissingExtraError": "errors",
+    "NotLinearError": "errors",
+    "OptionError": "errors",
+    "PositionError": "errors",
+    "ResourceError": "errors",
+    "ShapeError": "errors",
+    "WindowError": "errors",
+    "Window": "geometry.window",
+    "filter_image": "images",
+    "match_template": "matching",
+    "conv": "operators.conv",
+    "conv1d": "operators.conv",
+    "conv2d": "operators.conv",
+    "conv3d": "operators.conv",
+    "pad": "operators.pad",
+    "windows": "operators.windows",
+    "algorithms": "plans._select",
+    "Report": "report",
+    "convolve": "scipy_like",
+    "convolve2d": "scipy_like",
+    "correlate": "scipy_like",
+    "correlate2d": "scipy_like",
+    "weight_from": "weights",
+}
+_SUBMODULES = ("kernels", "testing")
+
+
+def __getattr__(name: str) -> object:
+    if name in _SUBMODULES:
+        return _import(f"faltung.{name}")
+    if name not in _MODULES:
+        raise AttributeError(f"faltung has no attribute {name!r}")
+    value = getattr(_import(f"faltung.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,7 +7,7 @@ and the plan is made at the first call for a shape, then reused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self, TypeGuard
 
 import numpy as np
 
@@ -229,7 +229,7 @@ class Operator:
         return same and all(
             type(mine) is type(theirs)
             and mine.dtype == theirs.dtype
-            and (mine == theirs if isinstance(mine, Spec) else np.array_equal(mine, theirs))
+            and bool(np.all(mine == theirs) if isinstance(mine, np.ndarray) else mine == theirs)
             for mine, theirs in zip(self._operands.values(), other._operands.values(), strict=True)
         )
 
@@ -276,7 +276,7 @@ def _held(operands: Mapping[str, object]) -> dict[str, Array | Spec]:
     return held
 
 
-def _is_shape(value: Any) -> bool:
+def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:
     return isinstance(value, tuple) and all(isinstance(entry, int) for entry in value)
 
 

@@ -1,4 +1,4 @@
-"""The operators as classes: real statements, for pickle, editors and type checkers."""
+"""The operators as classes: statements, for pickle, editors and type checkers."""
 
 # Written by tools/sync.py from the operator records; edit those, not this file.
 
@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from faltung.bound import Operator
+from faltung.operators import conv, pad  # noqa: F401
 from faltung.operators._record import REGISTRY
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
 
@@ -16,7 +17,7 @@ __all__ = ["Conv", "Pad"]
 
 
 class Conv(Operator):
-    """`conv` with all but the data bound; see there for what the arguments mean."""
+    """`conv` with all but the data bound; see there for the arguments."""
 
     __slots__ = ()
     name = "conv"
@@ -118,7 +119,7 @@ class Conv(Operator):
 
 
 class Pad(Operator):
-    """`pad` with all but the data bound; see there for what the arguments mean."""
+    """`pad` with all but the data bound; see there for the arguments."""
 
     __slots__ = ()
     name = "pad"

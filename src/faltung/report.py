@@ -156,4 +156,5 @@ def _pairs(problem: Problem, count: str) -> int:
         return problem.connections * prod(
             len(axis.clear_outputs) * axis.taps for axis in recipe.axes
         )
-    return problem.connections * prod(getattr(axis, count)() for axis in recipe.axes)
+    counts: list[int] = [getattr(axis, count)() for axis in recipe.axes]
+    return problem.connections * prod(counts)

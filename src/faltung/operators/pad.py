@@ -38,10 +38,11 @@ def textbook(x: Array, *, padding: Any, mode: str, value: Any) -> Array:
     ]
     grown = [(0, 0), (0, 0), *((max(before, 0), max(after, 0)) for before, after in amounts)]
     how: Any = NUMPY_MODES[mode]
-    padded = np.pad(x, grown, how, **({"constant_values": value} if how == "constant" else {}))
+    padded: Array = np.pad(x, grown, how, **({"constant_values": value} if how == "constant" else {}))
     kept = [slice(max(-before, 0), min(after, 0) or None) for before, after in amounts]
     place: Any = (..., *kept)
-    return padded[place]
+    cropped: Array = padded[place]
+    return cropped
 
 
 SAMPLES = (
@@ -51,7 +52,7 @@ SAMPLES = (
         "crop and mirror", {"x": (1, 1, 5, 4)}, {"padding": ((-1, 3), (2, -2)), "mode": "reflect"}
     ),
     Sample("ring longer than the axis", {"x": (1, 2, 3)}, {"padding": ((8, 7),), "mode": "wrap"}),
-    Sample("constant volume", {"x": (1, 1, 2, 1, 3)}, {"padding": 1, "mode": "fill", "value": 1}),
+    Sample("constant volume", {"x": (1, 1, 2, 1, 3)}, {"padding": (1, 2, 1), "mode": "fill", "value": 1}),
     Sample("edge of one cell", {"x": (2, 1, 1, 1)}, {"padding": (2, 1), "mode": "symmetric"}),
 )
 
