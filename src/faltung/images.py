@@ -1,0 +1,213 @@
+"""`filter_image`: one 2-D filter over a picture, the result in the picture's own dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from faltung._plain import as_flag, as_scalar_of, door, window_padding
+from faltung.errors import DTypeError, OptionError, ShapeError, WindowError
+from faltung.geometry.arguments import as_ints
+from faltung.geometry.border import canonical_mode
+from faltung.operators._arrays import as_array, is_known_dtype
+from faltung.operators.conv import conv
+from faltung.typing import Array, ArrayLike, DTypeLike, Ints
+
+__all__ = ["filter_image"]
+
+
+@door
+def filter_image(
+    image: ArrayLike,
+    kernel: ArrayLike,
+    *,
+    border: str = "reflect",
+    cval: complex = 0,
+    anchor: str | Ints = "center",
+    flip: bool = False,
+    stride: Ints = 1,
+    normalize: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Array:
+    """Filter a picture, every channel by itself.
+
+    Parameters
+    ----------
+    image : array_like, shape (H, W) or (H, W, C)
+        Any dtype.
+    kernel : array_like, 2-D
+        The filter, applied as it is printed (correlation, as in OpenCV and `scipy.ndimage`).
+    border : str, optional
+        What the pixels beyond the edges show: any border mode of `conv`. ``"reflect"`` does not
+        repeat the edge.
+    cval : number, optional
+        The value of pixels outside for the border ``"constant"``.
+    anchor : "center" or int or pair of int, optional
+        The cell of the kernel that lies on the pixel, row first; ``"center"`` is ``k // 2``.
+    flip : bool, optional
+        Convolution in the mathematical sense; the anchor turns with the kernel.
+    stride : int or pair of int, optional
+        Keep every so-manieth row and column.
+    normalize : bool, optional
+        Divide the kernel by its sum.
+    dtype : dtype, optional
+        Dtype of the result, by default that of the picture.
+
+    Returns
+    -------
+    array, shape (ceil(H / stride), ceil(W / stride)[, C])
+        Computed in float64, in float32 for pictures of float32 and smaller floats. Integers are
+        rounded, halves to even, and saturate; a NaN becomes 0. Bool is True above 0.5.
+
+    Raises
+    ------
+    ShapeError
+        If the picture is neither 2-D nor 3-D, or the kernel not 2-D.
+    WindowError
+        If the anchor lies outside the kernel, a stride is impossible, or there are no pixels.
+    OptionError
+        For an unknown border, or ``normalize`` with a kernel that sums to 0.
+    DTypeError
+        If a complex result would have to be stored as real numbers.
+
+    Notes
+    -----
+    ``y[i] = sum(kernel[j] * image[i * stride + j - anchor])`` over all j. The cost is one
+    multiply-add for each pixel, channel and cell of the kernel.
+
+    Examples
+    --------
+    >>> import numpy as np, faltung as ft
+    >>> image = np.array([[10, 10, 200, 200]] * 3, np.uint8)
+    >>> ft.filter_image(image, ft.kernels.sobel(1))
+    array([[  0, 255, 255,   0],
+           [  0, 255, 255,   0],
+           [  0, 255, 255,   0]], dtype=uint8)
+    """
+    picture, weights = as_array(image, "image"), as_array(kernel, "kernel")
+    _check_shapes(picture, weights)
+    target = _target(picture, weights, dtype)
+    if as_flag(normalize, "normalize"):
+        weights = _normalized(weights)
+    working = _working_dtype(picture, weights, target)
+    mode = canonical_mode(border, "border")
+    is_flipped = as_flag(flip, "flip")
+    window: dict[str, Any] = {
+        "stride": as_ints(stride, "stride", 2),
+        "padding": window_padding(weights.shape, _anchor(anchor, weights.shape), is_flipped),
+        "padding_mode": mode,
+        "padding_value": as_scalar_of(working, cval, "cval") if mode == "constant" else 0,
+        "flip": is_flipped,
+    }
+    bank = weights.astype(working)[None, None]
+    planes = picture[:, :, None] if picture.ndim == 2 else picture
+    rows, columns = (
+        -(-n // step) for n, step in zip(picture.shape, window["stride"], strict=False)
+    )
+    result = np.empty((rows, columns, planes.shape[2]), target)
+    for channel in range(planes.shape[2]):
+        # One channel at a time: the float64 copy of a large picture is eight times its size.
+        sums = conv(planes[None, None, :, :, channel], bank, dtype=working, **window)
+        _store(sums[0, 0], result[:, :, channel])
+    return result[:, :, 0] if picture.ndim == 2 else result
+
+
+def _check_shapes(image: Array, kernel: Array) -> None:
+    if image.ndim not in (2, 3):
+        raise ShapeError(
+            f"image has {image.ndim} axes, expected 2 (H, W) or 3 (H, W, C): image {image.shape}",
+            "Use filter_array for other arrays",
+        )
+    if 0 in image.shape[:2]:
+        raise WindowError(f"image has shape {image.shape}, with no pixel to filter")
+    if kernel.ndim != 2:
+        raise ShapeError(
+            f"kernel has {kernel.ndim} axes, expected 2: kernel {kernel.shape}",
+            "Use kernel[None] for a row, kernel[:, None] for a column",
+        )
+    if kernel.size == 0:
+        raise WindowError(f"kernel has shape {kernel.shape}, expected at least 1 cell an axis")
+
+
+def _target(image: Array, kernel: Array, wanted: object) -> np.dtype[Any]:
+    """The dtype of the result."""
+    target = image.dtype
+    if wanted is not None:
+        try:
+            target = np.dtype(wanted)  # type: ignore[call-overload]
+        except (TypeError, ValueError):
+            raise DTypeError(f"dtype is {wanted!r}, which NumPy does not know") from None
+    if not is_known_dtype(target):
+        raise DTypeError(f"dtype is {target}, which faltung does not compute with")
+    if target.kind != "c" and "c" in (image.dtype.kind, kernel.dtype.kind):
+        raise DTypeError(
+            f"image has dtype {image.dtype}, kernel {kernel.dtype}: no {target} holds the result",
+            "Pass dtype='complex128'",
+        )
+    return target.newbyteorder("=")
+
+
+def _normalized(kernel: Array) -> Array:
+    values = kernel.astype(np.result_type(kernel.dtype, np.float64))
+    with np.errstate(all="ignore"):
+        total, size = values.sum(), np.abs(values).sum()
+        if abs(total) <= values.size * np.finfo(float).eps * size:
+            raise OptionError(
+                f"normalize=True with a kernel that sums to {total:.3g}",
+                "Leave normalize out; the results then depend on the kernel's scale",
+            )
+        normalized: Array = values / total
+    return normalized
+
+
+def _working_dtype(image: Array, kernel: Array, target: np.dtype[Any]) -> np.dtype[Any]:
+    """float32 for small floats, float64 for all else, or their complex counterparts."""
+    parts = image.dtype.itemsize // (2 if image.dtype.kind == "c" else 1)
+    is_single = image.dtype.kind not in "biu" and parts <= 4
+    is_single &= target.kind not in "fc" or target.itemsize <= (8 if target.kind == "c" else 4)
+    if "c" in (image.dtype.kind, kernel.dtype.kind):
+        return np.dtype(np.complex64 if is_single else np.complex128)
+    return np.dtype(np.float32 if is_single else np.float64)
+
+
+def _anchor(anchor: object, kernel: tuple[int, ...]) -> tuple[int, ...]:
+    if isinstance(anchor, str):
+        if anchor in ("center", "centre"):
+            return tuple(size // 2 for size in kernel)
+        raise OptionError(
+            f"anchor is {anchor!r}, which is not known", "Use 'center' or one int an axis"
+        )
+    cells = as_ints(anchor, "anchor", 2, minimum=0)
+    if any(cell >= size for cell, size in zip(cells, kernel, strict=True)):
+        raise WindowError(
+            f"anchor {cells} lies outside the kernel of shape {kernel}",
+            f"Use 0 to {kernel[0] - 1} for the rows and 0 to {kernel[1] - 1} for the columns",
+        )
+    return cells
+
+
+def _store(sums: Array, result: Array) -> None:
+    """Write `sums` in the dtype of `result`, rounded and saturated where these are integers."""
+    if result.dtype.kind == "b":
+        np.greater(sums, 0.5, out=result)
+    elif result.dtype.kind in "iu":
+        _saturate(sums.astype(np.float64, copy=False), result)
+    else:
+        with np.errstate(all="ignore"):
+            np.copyto(result, sums, casting="unsafe")
+
+
+def _saturate(sums: Array, result: Array) -> None:
+    """Round halves to even and keep within the range of `result`; `sums` is overwritten."""
+    info = np.iinfo(result.dtype)
+    highest = float(info.max)
+    # 2**63 - 1 is no float64, the next one is 2**63: its cells are set afterwards.
+    is_exact = int(highest) == info.max
+    np.copyto(sums, 0, where=np.isnan(sums))
+    np.rint(sums, out=sums)
+    is_high = None if is_exact else sums >= highest
+    np.clip(sums, float(info.min), highest if is_exact else np.nextafter(highest, 0), out=sums)
+    np.copyto(result, sums, casting="unsafe")
+    if is_high is not None:
+        result[is_high] = info.max
