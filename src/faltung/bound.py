@@ -29,6 +29,16 @@ KEPT = 64
 PROBE = 2**40
 """An input size that every sensible window fits into, to check arguments without data."""
 
+WIDE: dict[str, Any] = {
+    "f": np.float64,
+    "V": np.float64,
+    "c": np.complex128,
+    "i": np.int64,
+    "u": np.uint64,
+    "b": np.int64,
+}
+"""What the textbook loops compute in, by kind of the result."""
+
 
 class _Ready(NamedTuple):
     bound: Bound
@@ -113,19 +123,21 @@ class Operator:
         """
         array = as_array(x, self.record.arrays[0])
         bound = self._bound_to_shape(array.shape, array.dtype)
-        wide = {"f": np.float64, "V": np.float64, "c": np.complex128}
-        dtype = np.dtype(wide.get(bound.problem.dtype.kind, bound.problem.dtype))
+        dtype = WIDE[bound.problem.dtype.kind]
         arrays = self._arrays()
-        y = self.record.reference(
-            bound.layout.canonical(array).astype(dtype),
-            *(
-                arrays[name].astype(dtype) if name in arrays else None
-                for name in self.record.operands
-            ),
-            **{name: self._parameters[name] for name in self.record.textbook_parameters},
-        )
+        with np.errstate(all="ignore"):
+            y = self.record.reference(
+                bound.layout.canonical(array).astype(dtype),
+                *(
+                    arrays[name].astype(dtype) if name in arrays else None
+                    for name in self.record.operands
+                ),
+                **{name: self._parameters[name] for name in self.record.textbook_parameters},
+            )
         if self._parameters.get("activation") == "relu":
             y = np.maximum(y, 0)
+        if bound.problem.dtype.kind in "biu":
+            y = y.astype(bound.problem.dtype)
         return bound.layout.own(y)
 
     def _dressed(self, error: FaltungError, shape: Shape | None = None) -> FaltungError:
