@@ -4,7 +4,6 @@ import errno
 import io
 import os
 import struct
-import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from PIL import Image
 from faltung.cli import _pictures
 from faltung.cli._errors import FileError, one_line
 from faltung.cli._files import opened, replaced
+from hostile_files import png_claiming
 
 
 def encoded(format_name: str, **options) -> bytes:
@@ -22,22 +22,6 @@ def encoded(format_name: str, **options) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format_name, **options)
     return file.getvalue()
-
-
-def png_claiming(width: int, height: int) -> bytes:
-    """The start of a PNG that claims a size and holds nearly nothing."""
-
-    def chunk(kind, content):
-        check = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(bytes(1000)))
-        + chunk(b"IEND", b"")
-    )
 
 
 def npy(header: object, content: bytes = bytes(64)) -> bytes:

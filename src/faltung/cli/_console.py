@@ -38,12 +38,17 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    grid = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for position, name in enumerate(header):
-        grid.add_column(name, justify="left" if position == 0 else "right")
+        grid.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
     for row in cells:
         grid.add_row(*(Text(cell) for cell in row))
-    console.print(grid)
+    # Printed as text: rich ends the program itself when the reader of a pipe has left.
+    with console.capture() as capture:
+        console.print(grid)
+    say(capture.get().rstrip("\n"))
 
 
 def _plain_table(title: str, header: Sequence[str], cells: list[list[str]]) -> None:
