@@ -207,7 +207,8 @@ class _Part:
         else:
             slab = np.full((*x.shape[:3], *table.shape), self.problem.recipe.fill, dtype)
             slab[_last(map(slice, x.shape[3:]))] = x
-        return slab.reshape(*x.shape[:3], -1).take(table.flat, axis=3, mode="wrap")
+        slab = slab.reshape(*x.shape[:3], prod(slab.shape[3:]))
+        return slab.take(table.flat, axis=3, mode="wrap")
 
     def _reduce(
         self, weight: Array, cells: Array, is_outside: Array | None, sums: Array | None = None
