@@ -1,16 +1,15 @@
-"""What the functions on plain arrays share: checks of their arguments, and their door."""
+"""What the functions on plain arrays share: checks of their arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from numbers import Number
 from reprlib import repr as short_repr
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 
-from faltung.errors import FaltungError, OptionError, ResourceError
+from faltung.errors import OptionError
 from faltung.operators._arrays import is_known_dtype
 from faltung.typing import Shape
 
@@ -19,32 +18,8 @@ __all__ = [
     "as_number",
     "as_scalar_of",
     "choice",
-    "door",
     "window_padding",
 ]
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def door(function: Callable[P, R]) -> Callable[P, R]:
-    """`function` with its name in front of every error.
-
-    The operator inside sees reshaped arrays: its name and shapes would only mislead.
-    """
-    name = getattr(function, "__name__", "")
-
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except FaltungError as error:
-            raise type(error)(error.fact, error.advice, name) from None
-        except MemoryError as error:
-            fact = str(error) or "the memory is exhausted"
-            raise ResourceError(fact, "Work in parts, or use a smaller dtype", name) from error
-
-    return call
 
 
 def as_flag(value: object, name: str) -> bool:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from faltung._plain import as_flag, as_scalar_of, choice, door, window_padding
+from faltung._door import door
+from faltung._plain import as_flag, as_scalar_of, choice, window_padding
 from faltung.errors import DTypeError, ShapeError, WindowError
 from faltung.geometry.arguments import as_int, as_ints
 from faltung.geometry.border import canonical_mode

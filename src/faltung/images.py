@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from faltung._plain import as_flag, as_scalar_of, door, window_padding
+from faltung._door import door
+from faltung._plain import as_flag, as_scalar_of, window_padding
 from faltung.errors import DTypeError, OptionError, ShapeError, WindowError
 from faltung.geometry.arguments import as_ints
 from faltung.geometry.border import canonical_mode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from faltung._plain import door
+from faltung._door import door
 from faltung._transform import by_transform, is_worth_while
 from faltung.errors import DTypeError, ShapeError, WindowError
 from faltung.operators._arrays import as_array

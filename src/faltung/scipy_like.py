@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from faltung._plain import as_scalar_of, choice, door
+from faltung._door import door
+from faltung._plain import as_scalar_of, choice
 from faltung._transform import by_transform, is_faithful, is_worth_while, result_shape
 from faltung.errors import ShapeError
 from faltung.geometry.border import MODES, canonical_mode

@@ -6,7 +6,7 @@ from reprlib import repr as short_repr
 
 import numpy as np
 
-from faltung._plain import door
+from faltung._door import door
 from faltung.errors import OptionError, ShapeError
 from faltung.operators._arrays import as_array
 from faltung.typing import Array, ArrayLike

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from faltung._door import door
 from faltung.errors import WindowError
 from faltung.geometry.arguments import as_int
 from faltung.kernels.checks import as_radius, check_size, finite, positive
@@ -14,6 +15,7 @@ from faltung.typing import Array
 __all__ = ["gabor", "motion_blur"]
 
 
+@door
 def gabor(
     wavelength: float,
     angle: float = 0.0,
@@ -83,6 +85,7 @@ def gabor(
     return wave_values
 
 
+@door
 def motion_blur(length: int, angle: float = 0.0) -> Array:
     """The mean along a line, as of a camera that moved while the shutter was open.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from faltung._door import door
 from faltung.errors import WindowError
 from faltung.geometry.arguments import as_int
 from faltung.kernels.checks import as_rank, outer_product
@@ -12,6 +13,7 @@ from faltung.typing import Array
 __all__ = ["emboss", "laplacian", "prewitt", "scharr", "sharpen", "sobel"]
 
 
+@door
 def sobel(axis: int, *, ndim: int = 2) -> Array:
     """Sobel's edge detector: the difference along one axis, smoothed by 1 2 1 along the others.
 
@@ -43,6 +45,7 @@ def sobel(axis: int, *, ndim: int = 2) -> Array:
     return _difference(axis, ndim, (1.0, 2.0, 1.0))
 
 
+@door
 def prewitt(axis: int, *, ndim: int = 2) -> Array:
     """Prewitt's edge detector: the difference along one axis, summed along the others.
 
@@ -74,6 +77,7 @@ def prewitt(axis: int, *, ndim: int = 2) -> Array:
     return _difference(axis, ndim, (1.0, 1.0, 1.0))
 
 
+@door
 def scharr(axis: int, *, ndim: int = 2) -> Array:
     """Scharr's edge detector: the difference along one axis, smoothed by 3 10 3 along the others.
 
@@ -105,6 +109,7 @@ def scharr(axis: int, *, ndim: int = 2) -> Array:
     return _difference(axis, ndim, (3.0, 10.0, 3.0))
 
 
+@door
 def laplacian(*, ndim: int = 2) -> Array:
     """The second difference 1 -2 1, summed over all axes: dark spots answer positively.
 
@@ -141,6 +146,7 @@ def laplacian(*, ndim: int = 2) -> Array:
     return kernel
 
 
+@door
 def sharpen() -> Array:
     """The picture minus its Laplacian.
 
@@ -160,6 +166,7 @@ def sharpen() -> Array:
     return np.array([[0.0, -1.0, 0.0], [-1.0, 5.0, -1.0], [0.0, -1.0, 0.0]])
 
 
+@door
 def emboss() -> Array:
     """The picture as a relief lit from the upper left.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from faltung._door import door
 from faltung.kernels.checks import (
     as_radius,
     as_shape,
@@ -22,6 +23,7 @@ from faltung.typing import Array, Ints
 __all__ = ["box", "gaussian", "identity"]
 
 
+@door
 def gaussian(
     sigma: float | Sequence[float], truncate: float = 4, *, ndim: int | None = None
 ) -> Array:
@@ -68,6 +70,7 @@ def gaussian(
     return outer_product([_bell(*pair) for pair in zip(sigmas, radii, strict=True)])
 
 
+@door
 def box(size: Ints, *, ndim: int | None = None) -> Array:
     """The mean of a box of cells.
 
@@ -100,6 +103,7 @@ def box(size: Ints, *, ndim: int | None = None) -> Array:
     return np.full(shape, 1 / math.prod(shape))
 
 
+@door
 def identity(size: Ints, *, ndim: int | None = None) -> Array:
     """The filter that changes nothing: 1 at the centre, ``size // 2``, and 0 elsewhere.
 
