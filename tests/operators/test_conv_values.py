@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from cases import draw_case
 from scipy import ndimage, signal
 
 import faltung as ft
+from cases import draw_case
 from faltung.operators.conv import textbook
 from faltung.testing import assert_within_bound, error_bound
 

@@ -4,9 +4,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from cases import draw_case
 
 import faltung as ft
+from cases import draw_case
 from faltung.operators._call import finish
 from faltung.plans import _blocks, _resources, _select, stencil
 

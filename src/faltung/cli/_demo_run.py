@@ -18,6 +18,8 @@ __all__ = ["Outcome", "Textbook", "run_step"]
 
 # Multiply-adds that the textbook loops are timed on; enough for some 10 ms in plain Python.
 _TEXTBOOK_MACS = 20_000
+# Seconds that are spent on repeating an evaluation.
+_BUDGET = 0.6
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def run_step(step: Step, image: Array, grey: Array) -> Outcome:
     )
 
 
-def _best_time(expression: str, names: dict[str, Any], budget: float = 0.6) -> tuple[Array, float]:
+def _best_time(expression: str, names: dict[str, Any]) -> tuple[Array, float]:
     """The value of `expression` and the best time of at most 20 evaluations after the first."""
     code = compile(expression, "<demo>", "eval")
     evaluate: Callable[[], Array] = lambda: eval(code, names)  # noqa: E731
@@ -81,7 +83,7 @@ def _best_time(expression: str, names: dict[str, Any], budget: float = 0.6) -> t
         evaluate()
         elapsed = time.perf_counter() - started
         best, spent = min(best, elapsed), spent + elapsed
-        if spent > budget:
+        if spent > _BUDGET:
             break
     return value, best
 

@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     source = arguments.image or _photograph()
     directory = arguments.output
-    _check_directory(directory, force=arguments.force)
     image, is_reduced = _load(source)
+    _make_directory(directory, force=arguments.force)
     grey = image @ np.array([0.299, 0.587, 0.114], np.float32) / 255
     outcomes = [run_step(step, image, grey) for step in tracked(steps(grey), "computing")]
     page = _write(directory, source, image, outcomes, is_reduced)
@@ -78,7 +78,7 @@ def _photograph() -> Path:
     return Path(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
 
 
-def _check_directory(directory: Path, *, force: bool) -> None:
+def _make_directory(directory: Path, *, force: bool) -> None:
     if directory.exists() and not directory.is_dir():
         raise FileError(f"{directory} exists and is not a directory")
     if directory.is_dir() and any(directory.iterdir()) and not force:

@@ -75,7 +75,8 @@ def _versions() -> dict[str, str | None]:
 
 
 def _processor() -> dict[str, Any]:
-    from faltung.compiled import machine, parallel
+    import faltung as ft
+    from faltung.compiled import machine
 
     caches = machine.cache_sizes()
     return {
@@ -83,7 +84,7 @@ def _processor() -> dict[str, Any]:
         "instruction_set": machine.isa(),
         "instruction_sets_known": ", ".join(machine.LEVELS),
         "cores_usable": machine.available_cores(),
-        "threads": parallel.get_num_threads(),
+        "threads": ft.get_num_threads(),
         "l1_bytes": caches.l1,
         "l2_bytes": caches.l2,
         "l3_bytes": caches.l3,

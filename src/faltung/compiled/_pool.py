@@ -170,7 +170,7 @@ def _live(control, mask):  # type: ignore[no-untyped-def]
 
 @kernel("intp(intp)")
 def _leave(control):  # type: ignore[no-untyped-def]
-    """Close the gate, wait for those inside, for a slice at most, and give the pool back."""
+    """Close the gate, wait a while for those inside, and give the pool back."""
     gate = load(control + _GATE)
     while not compare_and_swap(control + _GATE, gate, gate & _INSIDE):
         gate = load(control + _GATE)
@@ -209,13 +209,16 @@ def _advance(control, token, function, arguments, jobs, limit):  # type: ignore[
     return _leave(control)
 
 
-@kernel("intp(intp, intp)")
+@kernel("void(intp, intp)")
 def _abandon(control, token):  # type: ignore[no-untyped-def]
-    """Let no further job of the call `token` begin, and wait for those that run."""
-    if load(control + _OWNER) != token:
-        return _DONE
-    swap(control + _NEXT, load(control + _JOBS))
-    return _leave(control)
+    """Let no further job of the call `token` begin, and wait for those that run to their end.
+
+    Without a look at Python in between: a signal a millisecond must not end the wait.
+    """
+    if load(control + _OWNER) == token:
+        swap(control + _NEXT, load(control + _JOBS))
+        while _leave(control) != _DONE:
+            pass
 
 
 @kernel("void(intp)")
@@ -263,7 +266,7 @@ class Pool:
         self._block[_TIMEOUT // 8 + 1] = 20_000_000  # nanoseconds
         self._control = self._block.ctypes.data
         self._tokens = itertools.count(1)
-        self._advance = _advance.function
+        self._advance, self._abandon = _advance.function, _abandon.function
         self._growth = threading.Lock()
         self._wanted = 0
         self._workers: list[threading.Thread] = []
@@ -291,23 +294,18 @@ class Pool:
         """Run all jobs on up to `limit` threads; False, and nothing done, if the pool is busy."""
         if limit - 1 > self._wanted:
             self.grow(limit - 1)
-        control, token = self._control, next(self._tokens)
+        control, advance, abandon = self._control, self._advance, self._abandon
+        token = next(self._tokens)
         try:
-            while status := self._advance(control, token, function, arguments, jobs, limit):
+            while status := advance(control, token, function, arguments, jobs, limit):
                 if status == _BUSY:
                     return False
         except BaseException:
-            # Twice, so that a second Ctrl-C cannot come between; the other one finds it done.
-            try:
-                self._abandon(token)
-            finally:
-                self._abandon(token)
+            # One native call, reached without a step at which Python would look after signals:
+            # a second Ctrl-C finds the call ended.
+            abandon(control, token)
             raise
         return True
-
-    def _abandon(self, token: int) -> None:
-        while _abandon(self._control, token):
-            pass
 
     def stop(self, seconds: float) -> None:
         """Send the workers home and wait for them that long."""

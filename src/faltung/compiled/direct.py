@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from faltung.compiled import parallel, words
 from faltung.compiled.memory import address_of
-from faltung.compiled.packing import SumType, pack_bias, pack_weights, packed_shape, sum_type, to_sums
+from faltung.compiled.microkernel import AHEAD
+from faltung.compiled.packing import SumType, pack_bias, pack_fill, pack_weights, packed_shape, sum_type
 from faltung.compiled.schedule import MOST_WORKSPACE, Axis, Schedule, Shape, make_schedule
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
@@ -196,7 +197,12 @@ def _tap_offsets(schedule: Schedule, size: int) -> NDArray[np.int64]:
     rows = cells_d[:, None] * rows_h + cells_h[None, :]
     taps = (rows[:, :, None] * pitch + cells_w).ravel() * size
     channels = np.arange(schedule.chunks.channels, dtype=np.int64) * schedule.plane_size
-    return np.ascontiguousarray((channels[:, None] + taps).ravel())
+    return _lengthened((channels[:, None] + taps).ravel())
+
+
+def _lengthened(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Offsets with those that the micro-kernel asks the memory for before it stops."""
+    return np.concatenate([offsets, np.repeat(offsets[-1:], AHEAD)])
 
 
 @lru_cache(maxsize=256)
@@ -216,8 +222,8 @@ def _tables(schedule: Schedule, shape: Shape, row: Row) -> _Tables:
         at = words.AXES + number * words.AXIS_SIZE
         counts.append(-(-axis.outputs // box))
         call[at : at + words.X_STEP] = (
-            axis.length, axis.stride, axis.before, len(layout.starts), keep(layout.starts),
-            layout.extra, box + layout.extra, keep(axis.low), keep(axis.high),
+            axis.length, axis.stride, axis.before, len(axis.high), len(layout.starts),
+            keep(layout.starts), layout.extra, box + layout.extra, keep(axis.low), keep(axis.high),
         )  # fmt: skip
         call[at + words.OUTPUTS], call[at + words.BOX] = axis.outputs, box
     plane = shape.axes[1].outputs * shape.axes[2].outputs
@@ -352,11 +358,11 @@ def run(
     if row.element.is_float:
         floors[0] = -np.inf
         floors[1] = 0 if task.is_relu else -np.inf
-    fill = to_sums(np.asarray(task.fill, _array_dtype(task.dtype)), task.dtype, sums)
+    fill = pack_fill(task.fill, task.dtype, sums)
     offsets = None
     if schedule.is_direct:
         call[words.PLANE_SIZE] = x_steps[1]
-        offsets = np.arange(schedule.chunks.channels, dtype=np.int64) * x_steps[1]
+        offsets = _lengthened(np.arange(schedule.chunks.channels, dtype=np.int64) * x_steps[1])
         call[words.TAP_OFFSETS] = offsets.ctypes.data
     for number in range(3):
         at = words.AXES + number * words.AXIS_SIZE
@@ -395,9 +401,4 @@ def run(
         call[index] = value
     parallel.run(convolve_box, call, schedule.jobs, threads)
     _workspaces.append(workspace)
-
-
-def _array_dtype(name: str) -> Any:
-    return np.dtype(np.uint16 if name == "bfloat16" else name)
-
 

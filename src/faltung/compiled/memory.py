@@ -7,13 +7,16 @@ function serves every shape, every memory order and read-only arrays alike.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from faltung.compiled._jit import Intrinsic, Job, intrinsic
-from faltung.compiled.simd import memory
+from faltung.compiled._jit import Job, intrinsic
+from faltung.compiled.simd import Element, Emitter, Interpreter, memory
 
-__all__ = ["address_of", "invoke", "loader", "put_word", "storer", "word"]
+__all__ = [
+    "address_of", "bits_of", "copier", "float_of", "invoke", "loader", "put_word", "storer", "word",
+]  # fmt: skip
 
 
 def _emit_word(builder: Any, block: Any, index: Any) -> Any:
@@ -79,40 +82,70 @@ def _llvm_type(dtype: str) -> Any:
     return ir.IntType(int(dtype.lstrip("uint")))
 
 
-@cache
-def loader(dtype: str) -> Intrinsic:
-    """The instruction that reads one element of a dtype at an address."""
+def _element(builder: Any, dtype: str, base: Any, index: Any) -> Any:
+    from llvmlite import ir
 
-    def emit(builder: Any, address: Any) -> Any:
-        from llvmlite import ir
-
-        kind = _llvm_type(dtype)
-        size = int(dtype.lstrip("uintfloat")) // 8
-        return builder.load(builder.inttoptr(address, ir.PointerType(kind)), align=size)
-
-    @intrinsic(f"{dtype}(intp)", emit)
-    def load(address: int) -> Any:
-        return memory(address, dtype)[0]
-
-    return load  # type: ignore[return-value]
+    # Base and index stay apart: the compiler then sees neighbours in a loop over the index.
+    return builder.gep(builder.inttoptr(base, ir.PointerType(_llvm_type(dtype))), [index])
 
 
 @cache
-def storer(dtype: str) -> Intrinsic:
-    """The instruction that writes one element of a dtype to an address."""
+def loader(dtype: str) -> Callable[[int, int], Any]:
+    """The instruction that reads element `index` of an array of a dtype at an address."""
+    size = int(dtype.lstrip("uintfloat")) // 8
 
-    def emit(builder: Any, address: Any, value: Any) -> None:
-        from llvmlite import ir
+    def emit(builder: Any, base: Any, index: Any) -> Any:
+        return builder.load(_element(builder, dtype, base, index), align=size)
 
-        kind = _llvm_type(dtype)
-        size = int(dtype.lstrip("uintfloat")) // 8
-        builder.store(value, builder.inttoptr(address, ir.PointerType(kind)), align=size)
+    @intrinsic(f"{dtype}(intp, intp)", emit)
+    def load(base: int, index: int) -> Any:
+        return memory(base + index * size, dtype)[0]
 
-    @intrinsic(f"void(intp, {dtype})", emit)
-    def store(address: int, value: Any) -> None:
-        memory(address, dtype)[0] = value
+    return load
 
-    return store  # type: ignore[return-value]
+
+@cache
+def storer(dtype: str) -> Callable[[int, int, Any], None]:
+    """The instruction that writes element `index` of an array of a dtype at an address."""
+    size = int(dtype.lstrip("uintfloat")) // 8
+
+    def emit(builder: Any, base: Any, index: Any, value: Any) -> None:
+        builder.store(value, _element(builder, dtype, base, index), align=size)
+
+    @intrinsic(f"void(intp, intp, {dtype})", emit)
+    def store(base: int, index: int, value: Any) -> None:
+        memory(base + index * size, dtype)[0] = value
+
+    return store
+
+
+def _copy_vectors(machine: Any, target: Any, source: Any, count: Any) -> None:
+    lanes, size = machine.element.lanes, machine.element.vector_size
+
+    def copy(number: Any, _carried: Any) -> list[Any]:
+        step = machine.times(number, size)
+        machine.store(machine.load(machine.plus(source, step)), machine.plus(target, step))
+        return []
+
+    machine.loop(machine.divided(count, lanes), [], copy)
+    # The last vector overlaps the one before it, so that no element is copied alone.
+    rest = machine.times(machine.minus(count, lanes), machine.element.size)
+    machine.store(machine.load(machine.plus(source, rest)), machine.plus(target, rest))
+
+
+@cache
+def copier(dtype: str, lanes: int) -> Callable[[int, int, int], None]:
+    """The instruction that copies `count` neighbouring elements, at least `lanes`, to a target."""
+    element = Element(dtype, lanes, True)
+
+    def emit(builder: Any, target: Any, source: Any, count: Any) -> None:
+        _copy_vectors(Emitter(builder, element), target, source, count)
+
+    @intrinsic("void(intp, intp, intp)", emit)
+    def copy(target: int, source: int, count: int) -> None:
+        _copy_vectors(Interpreter(element), target, source, count)
+
+    return copy
 
 
 def _emit_from_bits(builder: Any, bits: Any) -> Any:

@@ -21,7 +21,10 @@ from faltung.compiled.words import (
     PREVIOUS, PREVIOUS_STEP, SCRATCH, TAPS, WEIGHT, X,
 )  # fmt: skip
 
-__all__ = ["TileShape", "column", "tile"]
+__all__ = ["AHEAD", "TileShape", "column", "tile"]
+
+# A packing tile asks for what it reads this many taps later: tables of offsets go on that far.
+AHEAD = 8
 
 
 class TileShape(NamedTuple):
@@ -71,6 +74,10 @@ def _sum_taps(
         pixels = [machine.load(machine.plus(source, step)) for step in steps]
         if packs:
             target = machine.plus(panel, machine.times(number, shape.row_size))
+            coming = machine.plus(offsets, machine.times(number, 8))
+            ahead = machine.plus(x, machine.load_integer(machine.plus(coming, 8 * AHEAD)))
+            for step in range(0, shape.row_size, 64):
+                machine.prefetch(machine.plus(ahead, step))
             for step, vector in zip(steps, pixels, strict=True):
                 machine.store(vector, machine.plus(target, step))
         row = machine.plus(weight, machine.times(number, shape.rows * size))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from faltung.compiled.schedule import chunks_of, split_rows
 from faltung.compiled.variants import Row, find_row
 
-__all__ = ["SumType", "pack_bias", "pack_weights", "packed_shape", "sum_type", "to_sums"]
+__all__ = ["SumType", "pack_bias", "pack_fill", "pack_weights", "packed_shape", "sum_type", "to_sums"]
 
 
 class SumType(NamedTuple):
@@ -137,3 +137,10 @@ def pack_bias(
     if bias is not None:
         packed[:, :rows] = to_sums(np.ascontiguousarray(bias), dtype, sums).reshape(groups, rows)
     return packed
+
+
+def pack_fill(fill: Any, dtype: str, sums: SumType) -> NDArray[Any]:
+    """The fill value, by parts."""
+    if dtype == "bfloat16":
+        return np.full(1, fill, np.float32)
+    return to_sums(np.full(1, fill, dtype), dtype, sums).reshape(-1)

@@ -81,6 +81,17 @@ class Interpreter:
         """A whole number times a constant."""
         return number * factor
 
+    def minus(self, number: Value, step: int) -> Value:
+        """A whole number less a constant."""
+        return number - step
+
+    def divided(self, number: Value, factor: int) -> Value:
+        """How many times a constant is contained in a whole number."""
+        return number // factor
+
+    def prefetch(self, address: Value) -> None:
+        """Ask for the cache line at an address, which need not exist."""
+
     def load_integer(self, address: Value) -> Value:
         """The 64-bit integer at an address."""
         return int(memory(address, "int64")[0])
@@ -168,6 +179,28 @@ class Emitter:
     def times(self, number: Value, factor: int) -> Value:
         return self._builder.mul(number, self._ir.Constant(self._ir.IntType(64), factor))
 
+    def minus(self, number: Value, step: int) -> Value:
+        return self._builder.sub(number, self._ir.Constant(self._ir.IntType(64), step))
+
+    def divided(self, number: Value, factor: int) -> Value:
+        return self._builder.sdiv(number, self._ir.Constant(self._ir.IntType(64), factor))
+
+    def prefetch(self, address: Value) -> None:
+        ir, builder = self._ir, self._builder
+        byte, integer = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        function = self._declare("llvm.prefetch.p0", ir.VoidType(), [byte, *[integer] * 3])
+        # To be read, kept in all caches, data.
+        hints = [ir.Constant(integer, hint) for hint in (0, 3, 1)]
+        builder.call(function, [self._pointer(address, ir.IntType(8)), *hints])
+
+    def _declare(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+        """A function of LLVM by its full name: llvmlite cannot declare those of vectors."""
+        module = self._builder.module
+        known = module.globals.get(name)
+        if known is None:
+            known = self._ir.Function(module, self._ir.FunctionType(result, arguments), name)
+        return known
+
     def load_integer(self, address: Value) -> Value:
         return self._builder.load(self._pointer(address, self._ir.IntType(64)))
 
@@ -194,13 +227,9 @@ class Emitter:
         builder = self._builder
         if not self.element.is_float:
             return builder.add(builder.mul(left, right), total)
-        # Vector intrinsics are inserted by their full name: llvmlite cannot declare them.
-        letter = f"v{self.element.lanes}f{8 * self.element.size}"
-        name = f"llvm.{'fma' if self.element.is_fused else 'fmuladd'}.{letter}"
-        kind = self._ir.FunctionType(self._vector, [self._vector] * 3)
-        function = builder.module.globals.get(name)
-        if function is None:
-            function = self._ir.Function(builder.module, kind, name)
+        letters = f"v{self.element.lanes}f{8 * self.element.size}"
+        name = f"llvm.{'fma' if self.element.is_fused else 'fmuladd'}.{letters}"
+        function = self._declare(name, self._vector, [self._vector] * 3)
         return builder.call(function, [left, right, total])
 
     def add(self, left: Value, right: Value) -> Value:

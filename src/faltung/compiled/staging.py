@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from faltung.compiled._jit import Job, Kernel, job, kernel
-from faltung.compiled.memory import float_of, loader, storer, word
+from faltung.compiled.memory import copier, float_of, loader, storer, word
 from faltung.compiled.words import (
-    AXES, AXIS_SIZE, BEFORE, BOX_D, BOX_DS, BOX_H, BOX_HS, BOX_W, BOX_WS, BOX_X, CHANNEL,
+    AFTER, AXES, AXIS_SIZE, BEFORE, BOX_D, BOX_DS, BOX_H, BOX_HS, BOX_W, BOX_WS, BOX_X, CHANNEL,
     CHANNEL_END, COPIES, EXTRA, FILL, HIGH, LENGTH, LOW, PLANE_SIZE, SLOTS, STAGED_AT, STARTS,
     STRIDE, X_CHANNEL, X_PART, X_PARTS, X_STEP,
 )  # fmt: skip
@@ -31,10 +31,11 @@ def source_of(axis: int, position: int) -> int:
     """The cell of the input that is read at a position counted from its first cell, or -1."""
     if position < 0:
         return word(word(axis, LOW), position + word(axis, BEFORE))
-    length = word(axis, LENGTH)
-    if position < length:
+    beyond = position - word(axis, LENGTH)
+    if beyond < 0:
         return position
-    return word(word(axis, HIGH), position - length)
+    # Slots that no tap reads, at the end of a copy, may lie further out than any cell.
+    return word(word(axis, HIGH), beyond) if beyond < word(axis, AFTER) else -1
 
 
 def _read_float32(bits: Any) -> Any:
@@ -111,17 +112,18 @@ def stage(dtype: str, target: str) -> Job:
         Dtype that sums are kept in.
     """
     load, store, widen = _converter(dtype, target)
-    load_fill = loader(target)
+    load_fill, copy_many, copy_some = loader(target), copier(target, 16), copier(target, 4)
+    is_same = dtype == target
     source_size = np.dtype("uint16" if dtype == "bfloat16" else dtype).itemsize
     size = np.dtype(target).itemsize
 
     @kernel("void(intp, intp, intp, intp, intp, intp)")
     def fill_row(call: int, row: int, pitch: int, count: int, copies: int, fill: int) -> None:
         """A row that no cell of the input reaches."""
-        value = load_fill(fill)
+        value = load_fill(fill, 0)
         for copy in range(copies):
             for i in range(count):
-                store(row + copy * pitch + i * size, value)
+                store(row + copy * pitch, i, value)
 
     @kernel("void(intp, intp, intp, intp, intp, intp)")
     def copy_row(axis: int, row: int, source: int, first: int, count: int, fill: int) -> None:
@@ -131,19 +133,24 @@ def stage(dtype: str, target: str) -> Job:
         outside = max(inside, min(count, (length - 1 - first) // stride + 1))
         for i in range(inside):
             cell = source_of(axis, first + i * stride)
-            value = load_fill(fill) if cell < 0 else widen(load(source + cell * step))
-            store(row + i * size, value)
-        begin, step_bytes = source + first * step, stride * step
-        if step_bytes == source_size:
-            for i in range(inside, outside):
-                store(row + i * size, widen(load(begin + i * source_size)))
+            value = load_fill(fill, 0) if cell < 0 else widen(load(source + cell * step, 0))
+            store(row, i, value)
+        whole, pitch = outside - inside, stride * step
+        begin, target = source + (first + inside * stride) * step, row + inside * size
+        if pitch != source_size:
+            for i in range(whole):
+                store(target, i, widen(load(begin + i * pitch, 0)))
+        elif is_same and whole >= 16:
+            copy_many(target, begin, whole)
+        elif is_same and whole >= 4:
+            copy_some(target, begin, whole)
         else:
-            for i in range(inside, outside):
-                store(row + i * size, widen(load(begin + i * step_bytes)))
+            for i in range(whole):
+                store(target, i, widen(load(begin, i)))
         for i in range(outside, count):
             cell = source_of(axis, first + i * stride)
-            value = load_fill(fill) if cell < 0 else widen(load(source + cell * step))
-            store(row + i * size, value)
+            value = load_fill(fill, 0) if cell < 0 else widen(load(source + cell * step, 0))
+            store(row, i, value)
 
     @kernel("void(intp, intp, intp, intp, intp)")
     def stage_plane(block: int, call: int, x: int, plane: int, fill: int) -> None:

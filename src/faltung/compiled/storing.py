@@ -110,9 +110,9 @@ def finish(source: str, dtype: str) -> Job:
             y = word(block, TILE_Y) + row // parts * row_step + row % parts * word(call, Y_PART)
             source_row = tile + r * pitch
             for i in range(count):
-                value = narrow(load(source_row + i * size))
+                value = narrow(load(source_row, i))
                 if is_signed and is_relu and value < 0:
                     value = zero
-                store(y + i * step, value)
+                store(y + i * step, 0, value)
 
     return run_finish

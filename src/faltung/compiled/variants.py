@@ -7,6 +7,7 @@ instruction of any machine, so every problem has a row everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 from faltung.compiled import machine
@@ -66,11 +67,9 @@ class Row(NamedTuple):
         return _column(self.wide, True), _column(self.narrow, True), _column(self.line, False)
 
 
-_columns: dict[tuple[TileShape, bool], Job] = {}
-
-
+@cache
 def _column(shape: TileShape, packs: bool) -> Job:
-    return _columns.setdefault((shape, packs), column(shape, packs))
+    return column(shape, packs)
 
 
 # Bytes of a vector and the register tile by level. AVX-512 has 32 registers: 24 sums, 3 vectors

@@ -24,9 +24,9 @@ THREAD_WORDS = (
 
 # One axis of the problem; three of these stand in the block of the call, beginning at AXES.
 AXIS_WORDS = (
-    LENGTH, STRIDE, BEFORE, COPIES, STARTS, EXTRA, SLOTS, LOW, HIGH, X_STEP, Y_STEP, OUTPUTS,
-    BOX,
-) = range(13)  # fmt: skip
+    LENGTH, STRIDE, BEFORE, AFTER, COPIES, STARTS, EXTRA, SLOTS, LOW, HIGH, X_STEP, Y_STEP,
+    OUTPUTS, BOX,
+) = range(14)  # fmt: skip
 
 # The call.
 AXES = 0

@@ -215,8 +215,9 @@ class _Part:
     ) -> Array:
         """The products of one block, summed and added to `sums`."""
         rows = weight.shape[2] * weight.shape[3]
+        positions = cells.shape[3] // weight.shape[3]
         weight = weight.reshape(*weight.shape[:2], rows)
-        cells = cells.reshape(*cells.shape[:2], rows, -1)
+        cells = cells.reshape(*cells.shape[:2], rows, positions)
         is_masked = is_outside is not None and not self.problem.recipe.fill_takes_part
         if is_masked and not self.prepared.is_finite:
             # A weight that is not finite would turn the zero of a cell outside into NaN.
