@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from faltung.compiled import parallel, words
 from faltung.compiled.memory import address_of
 from faltung.compiled.microkernel import AHEAD
-from faltung.compiled.packing import SumType, pack_bias, pack_fill, pack_weights, packed_shape, sum_type
+from faltung.compiled.packing import (
+    SumType,
+    pack_bias,
+    pack_fill,
+    pack_weights,
+    packed_shape,
+    sum_type,
+)
 from faltung.compiled.schedule import MOST_WORKSPACE, Axis, Schedule, Shape, make_schedule
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
@@ -99,9 +106,7 @@ class Facts(NamedTuple):
 
 def _shape(task: DirectTask, sums: SumType) -> Shape:
     parts = sums.parts
-    return Shape(
-        task.batch, task.groups, parts * task.channels, parts * task.filters, task.axes
-    )
+    return Shape(task.batch, task.groups, parts * task.channels, parts * task.filters, task.axes)
 
 
 def _joined(shape: Shape) -> Shape:
@@ -401,4 +406,3 @@ def run(
         call[index] = value
     parallel.run(convolve_box, call, schedule.jobs, threads)
     _workspaces.append(workspace)
-

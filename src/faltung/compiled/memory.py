@@ -22,7 +22,9 @@ __all__ = [
 def _emit_word(builder: Any, block: Any, index: Any) -> Any:
     from llvmlite import ir
 
-    return builder.load(builder.gep(builder.inttoptr(block, ir.PointerType(ir.IntType(64))), [index]))
+    return builder.load(
+        builder.gep(builder.inttoptr(block, ir.PointerType(ir.IntType(64))), [index])
+    )
 
 
 @intrinsic("intp(intp, intp)", _emit_word)

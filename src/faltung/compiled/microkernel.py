@@ -170,9 +170,7 @@ def column(shape: TileShape, packs: bool) -> Job:
         if packs and blocks > 1:
             if direct == 0:
                 out, pitch, out_step = word(block, SCRATCH), row_size, tile_size
-            packing(
-                x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor
-            )
+            packing(x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor)
             x, offsets, start = panel, word(block, LINEAR), 1
             weight += weight_size * taps
             out, previous, bias = out + out_step, previous + previous_step, bias + bias_step
@@ -185,5 +183,3 @@ def column(shape: TileShape, packs: bool) -> Job:
             out, previous, bias = out + out_step, previous + previous_step, bias + bias_step
 
     return run_column
-
-

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from faltung.compiled.schedule import chunks_of, split_rows
 from faltung.compiled.variants import Row, find_row
 
-__all__ = ["SumType", "pack_bias", "pack_fill", "pack_weights", "packed_shape", "sum_type", "to_sums"]
+__all__ = [
+    "SumType",
+    "pack_bias",
+    "pack_fill",
+    "pack_weights",
+    "packed_shape",
+    "sum_type",
+    "to_sums",
+]
 
 
 class SumType(NamedTuple):
@@ -79,7 +87,9 @@ def _real_weights(weight: NDArray[Any], dtype: str, sums: SumType) -> NDArray[An
     return doubled.reshape(2 * rows, 2 * channels, -1)
 
 
-def packed_shape(groups: int, rows: int, channels: int, taps: int, row: Row) -> tuple[int, int, int]:
+def packed_shape(
+    groups: int, rows: int, channels: int, taps: int, row: Row
+) -> tuple[int, int, int]:
     """The shape of packed weights: groups, taps of all channels, rows filled up to whole blocks."""
     blocks, singles = split_rows(rows, row)
     return groups, channels * taps, blocks * row.rows + singles

@@ -11,7 +11,17 @@ from typing import NamedTuple
 
 from faltung.compiled.variants import Row
 
-__all__ = ["MOST_WORKSPACE", "AxisLayout", "Axis", "Chunks", "Schedule", "Shape", "chunks_of", "make_schedule", "split_rows"]
+__all__ = [
+    "MOST_WORKSPACE",
+    "AxisLayout",
+    "Axis",
+    "Chunks",
+    "Schedule",
+    "Shape",
+    "chunks_of",
+    "make_schedule",
+    "split_rows",
+]
 
 MOST_WORKSPACE = 16 << 20
 _CHUNK_TAPS = 160  # a panel of 48 float32 pixels and this many taps is 30 KB, which leaves L1 room
