@@ -27,39 +27,53 @@ def say(text: str) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; the first column is text, the others are numbers and short words."""
+def table(
+    title: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = "right"
+) -> None:
+    """Print a table; `align` is for all columns but the first. An empty `header` shows none."""
     console = _rich_console()
     cells = [[one_line(cell) for cell in row] for row in rows]
     if console is None:
-        _plain_table(title, header, cells)
+        _plain_table(title, header, cells, align)
         return
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD if header else None,
+        show_header=bool(header),
+        padding=(0, 1, 0, 0) if header else (0, 2),
     )
-    for position, name in enumerate(header):
-        grid.add_column(name, justify="left" if position == 0 else "right", no_wrap=True)
+    for position in range(len(cells[0])):
+        grid.add_column(
+            header[position] if header else "",
+            justify="right" if position and align == "right" else "left",
+            no_wrap=True,
+        )
     for row in cells:
         grid.add_row(*(Text(cell) for cell in row))
+    # Wider than the terminal is better than with an ellipsis where the number was.
+    console.width = max(console.width, console.measure(grid).maximum)
     # Printed as text: rich ends the program itself when the reader of a pipe has left.
     with console.capture() as capture:
         console.print(grid)
-    say(capture.get().rstrip("\n"))
+    say("\n".join(line.rstrip() for line in capture.get().rstrip().splitlines()))
 
 
-def _plain_table(title: str, header: Sequence[str], cells: list[list[str]]) -> None:
+def _plain_table(title: str, header: Sequence[str], cells: list[list[str]], align: str) -> None:
     say(title)
-    widths = [max(len(row[column]) for row in [header, *cells]) for column in range(len(header))]
-    for row in [header, *cells]:
-        first, *others = (
-            cell.ljust(width) if column == 0 else cell.rjust(width)
+    lines = [list(header), *cells] if header else cells
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for row in lines:
+        padded = (
+            cell.rjust(width) if column and align == "right" else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        say("  ".join(["", first, *others]).rstrip())
+        say("  ".join(["", *padded]).rstrip())
 
 
 def _rich_console(*, stderr: bool = False) -> Console | None:

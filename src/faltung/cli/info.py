@@ -41,14 +41,23 @@ def run(arguments: argparse.Namespace) -> int:
         "processor": _processor(),
         "compiler": _compiler(),
         "settings": _settings(),
+        "environment": {name: os.environ.get(name) for name in _VARIABLES},
     }
     if arguments.json:
         print(json.dumps(found, indent=2))
         return 0
     for title, entries in found.items():
-        rows = [(name.replace("_", " "), _worded(name, value)) for name, value in entries.items()]
-        table(title, ("", ""), rows)
+        table(
+            title,
+            (),
+            [(_label(name), _worded(name, entries[name])) for name in entries],
+            align="left",
+        )
     return 0
+
+
+def _label(name: str) -> str:
+    return name if name.isupper() else name.removesuffix("_bytes").replace("_", " ")
 
 
 def _worded(name: str, value: object) -> str:
@@ -82,7 +91,6 @@ def _processor() -> dict[str, Any]:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "instruction_set": machine.isa(),
-        "instruction_sets_known": ", ".join(machine.LEVELS),
         "cores_usable": machine.available_cores(),
         "threads": ft.get_num_threads(),
         "l1_bytes": caches.l1,
@@ -103,7 +111,7 @@ def _compiler() -> dict[str, Any]:
         "reason_why_not": unavailable_reason() or None,
         "cache_directory": str(directory) if directory else None,
         "cache_files": len(files),
-        "cache_bytes": sum(files),
+        "cache_size_bytes": sum(files),
     }
 
 
@@ -125,5 +133,4 @@ def _settings() -> dict[str, Any]:
         "precision": settings.precision,
         "reproducible": settings.reproducible,
         "memory_limit_bytes": memory_limit(),
-        **{name: os.environ.get(name) for name in _VARIABLES},
     }
