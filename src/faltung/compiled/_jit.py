@@ -177,6 +177,7 @@ class _Compiled:
 
     def _load(self) -> Any:
         """The compiled form, made now if nobody needed it before."""
+        available()  # limits and hooks come before the first compilation, whoever asks for it
         from numba.core.compiler_lock import global_compiler_lock
 
         # Numba's own lock and not another one: two locks could be taken in two orders.
@@ -221,6 +222,7 @@ class Kernel(_Compiled):
 
     def assembly(self) -> str:
         """The machine code as text, compiled anew."""
+        available()
         return "\n".join(self._compile(cached=False).inspect_asm().values())
 
 
@@ -254,6 +256,7 @@ class Job(_Compiled):
 
     def assembly(self) -> str:
         """The machine code as text, compiled anew."""
+        available()
         return str(self._compile(cached=False)._library.get_asm_str())
 
 
