@@ -38,6 +38,14 @@ def test_a_table_without_header_and_with_values_to_the_left(capsys):
     assert lines[1].index("1") == lines[2].index("23")
 
 
+@pytest.mark.usefixtures("has_rich")
+def test_a_narrow_terminal_loses_nothing(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "20")
+    _console.table("t", ("name", "value"), [["x" * 30, "y" * 40]])
+    lines = capsys.readouterr().out.splitlines()
+    assert ["x" * 30, "y" * 40] in [line.split() for line in lines]
+
+
 def test_names_that_the_encoding_cannot_spell(monkeypatch):
     octets = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(octets, encoding="ascii"))

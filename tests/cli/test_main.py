@@ -93,18 +93,17 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"{number}.bmp")
     files = [str(path) for path in sorted(tmp_path.iterdir())]
     output = tmp_path / "out"
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*PROGRAM, "apply", *files, "--kernel", "gaussian:1", "-o", str(output)],
         stderr=subprocess.PIPE,
         text=True,
-    )
-    deadline = time.monotonic() + 30
-    while not (output.is_dir() and any(output.iterdir())):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=30)
+    ) as process:
+        deadline = time.monotonic() + 30
+        while not any(output.glob("*.bmp")) and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
     assert process.returncode == 130
     assert error == "faltung: interrupted\n"
     written = list(output.iterdir())

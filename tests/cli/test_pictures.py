@@ -36,7 +36,7 @@ def joined(picture: _pictures.Picture) -> np.ndarray:
         *[(suffix, "uint8", channels) for suffix in (".png", ".tif") for channels in (0, 2, 3, 4)],
         *[(suffix, "uint16", channels) for suffix in (".png", ".tif") for channels in (0, 2, 3, 4)],
         *[(".tiff", dtype, channels) for dtype in ("float32", "float64") for channels in (0, 3, 4)],
-        (".tif", "int32", 0),
+        *[(".tif", dtype, 0) for dtype in ("int16", "int32", "uint32")],
         (".webp", "uint8", 3),
         (".webp", "uint8", 4),
         (".bmp", "uint8", 0),
@@ -49,7 +49,7 @@ def joined(picture: _pictures.Picture) -> np.ndarray:
 def test_lossless_formats_keep_every_bit(tmp_path, suffix, dtype, channels):
     pixels = sample(dtype, 7, 5, channels) if channels else sample(dtype, 7, 5)
     if channels == 4:
-        pixels[..., 3] = np.arange(35).reshape(7, 5) + 1  # WebP forgets colours where alpha is 0
+        pixels[0, 0, 3] = 0  # formats may forget colours where nothing is seen
     path = tmp_path / f"picture{suffix}"
     _pictures.write(path, _pictures.Picture(pixels))
     found = _pictures.read(path)

@@ -57,7 +57,8 @@ def table(
     for row in cells:
         grid.add_row(*(Text(cell) for cell in row))
     # Wider than the terminal is better than with an ellipsis where the number was.
-    console.width = max(console.width, console.measure(grid).maximum)
+    unlimited = console.options.update(width=10_000)
+    console.width = max(console.width, console.measure(grid, options=unlimited).maximum)
     # Printed as text: rich ends the program itself when the reader of a pipe has left.
     with console.capture() as capture:
         console.print(grid)

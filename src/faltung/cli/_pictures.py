@@ -41,14 +41,14 @@ _HOLDS: dict[str, dict[str, tuple[int, ...]]] = {
     "PNG": {"uint8": (1, 2, 3, 4), "uint16": (1, 2, 3, 4)},
     "JPEG": {"uint8": (1, 3)},
     "TIFF": dict.fromkeys(
-        ("uint8", "uint16", "int16", "int32", "float32", "float64"), (1, 2, 3, 4)
+        ("uint8", "uint16", "uint32", "int16", "int32", "float32", "float64"), (1, 2, 3, 4)
     ),
     "WEBP": {"uint8": (1, 2, 3, 4)},
     "BMP": {"uint8": (1, 3, 4)},
 }
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"lossless": True},
+    "WEBP": {"lossless": True, "exact": True},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
 _REFUSED = {
@@ -193,7 +193,9 @@ def _as_array(image: Image) -> Array:
     """The pixels of a loaded picture of any Pillow mode; (H, W), or (H, W, C) with alpha last."""
     if image.mode.startswith("I;16"):
         return np.array(image).astype(np.uint16)
-    if image.mode in {"I", "F"}:
+    if image.mode == "I":
+        return _integers(image)
+    if image.mode == "F":
         return np.array(image)
     is_grey = image.mode in {"1", "L", "LA", "La"}
     has_alpha = image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info
@@ -201,6 +203,16 @@ def _as_array(image: Image) -> Array:
     if image.mode in {"1", "L"} and mode == "LA":
         image = image.convert("RGBA")  # the only conversion that reads the transparent colour
     return np.array(image if image.mode == mode else image.convert(mode))
+
+
+def _integers(image: Image) -> Array:
+    """The pixels of mode I, which holds int32 and forgets what the file had."""
+    pixels = np.array(image)
+    tags = getattr(image, "tag_v2", {})
+    bits, sample_format = tags.get(258, (32,)), tags.get(339, (2,))
+    if bits == (16,):
+        return pixels.astype(np.int16)
+    return pixels.view(np.uint32) if sample_format == (1,) else pixels
 
 
 def _split(pixels: Array) -> Picture:

@@ -47,17 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2))
         return 0
     for title, entries in found.items():
-        table(
-            title,
-            (),
-            [(_label(name), _worded(name, entries[name])) for name in entries],
-            align="left",
-        )
+        rows = [(_label(title, name), _worded(name, entries[name])) for name in entries]
+        table(title, (), rows, align="left")
     return 0
 
 
-def _label(name: str) -> str:
-    return name if name.isupper() else name.removesuffix("_bytes").replace("_", " ")
+def _label(title: str, name: str) -> str:
+    if title in {"versions", "environment"}:
+        return name
+    return name.removesuffix("_bytes").replace("_", " ")
 
 
 def _worded(name: str, value: object) -> str:
