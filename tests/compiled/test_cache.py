@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compiled_jobs import TESTS, output_of
 
+from compiled_jobs import TESTS, output_of
 from faltung.compiled import _cache, _log
 from faltung.compiled._jit import kernel
 
@@ -329,12 +329,12 @@ def test_code_without_a_file_is_not_kept(directory):
 
 
 def test_eight_cold_processes_at_once(tmp_path):
-    code = """
+    code = f"""
 import sys
-sys.path.insert(0, {folder!r})
+sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_cache
 print([test_cache.times(factor)(10) for factor in (2,)])
-""".format(folder=str(Path(__file__).parent))
+"""
     variables = {**os.environ, "PYTHONPATH": str(TESTS), "FALTUNG_CACHE_DIR": str(tmp_path)}
     together = [
         subprocess.Popen(

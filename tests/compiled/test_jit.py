@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from compiled_jobs import output_of, run_python
 
+from compiled_jobs import output_of, run_python
 from faltung.compiled import _jit
 from faltung.errors import OptionError
 

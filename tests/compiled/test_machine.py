@@ -2,10 +2,11 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
-from compiled_jobs import output_of, run_python
 
+from compiled_jobs import output_of, run_python
 from faltung.compiled import _log, machine
 from faltung.errors import OptionError
 
@@ -95,12 +96,13 @@ def test_other_systems_ask_llvm(build, monkeypatch):
 def test_an_unknown_limit_raises_and_lists_the_known(monkeypatch, limit):
     monkeypatch.setenv("FALTUNG_MAX_ISA", limit)
     for function in (machine.isa, machine.limit_compiler):
-        with pytest.raises(OptionError, match="FALTUNG_MAX_ISA is .*generic, sse4, avx2, avx512"):
+        with pytest.raises(OptionError, match=r"FALTUNG_MAX_ISA is .*generic, sse4, avx2, avx512"):
             function()
 
 
 MULTIPLY_ADD = """
 import sys
+from pathlib import Path
 sys.path.insert(0, {folder!r})
 import os
 import test_jit
@@ -116,14 +118,14 @@ print(os.environ.get("NUMBA_CPU_NAME"), os.environ.get("NUMBA_CPU_FEATURES") is 
     [("generic", False, False), ("sse4", False, False), ("avx2", True, True)],
 )
 def test_the_compiler_stays_below_the_limit(limit, wide, fused):
-    code = MULTIPLY_ADD.format(folder=os.path.dirname(__file__))
+    code = MULTIPLY_ADD.format(folder=str(Path(__file__).parent))
     done = output_of(code, FALTUNG_MAX_ISA=limit, NUMBA_CPU_NAME="sapphirerapids")
     assert done == f"False {wide} {fused}\nx86-64 True"
 
 
 @pytest.mark.skipif(not machine.has("avx2"), reason="needs AVX2 to be seen")
 def test_without_a_limit_nothing_is_touched():
-    code = MULTIPLY_ADD.format(folder=os.path.dirname(__file__))
+    code = MULTIPLY_ADD.format(folder=str(Path(__file__).parent))
     done = output_of(code, FALTUNG_MAX_ISA=None, NUMBA_CPU_NAME=None, NUMBA_CPU_FEATURES=None)
     assert done.endswith("True True\nNone False")
 

@@ -287,7 +287,9 @@ def test_the_pool_can_be_followed_in_python():
 
 @pytest.mark.parametrize("count", [True, False, 0, -1, 1.0, 2.5, "2", None, float("nan"), 1025])
 def test_senseless_numbers_of_threads_raise(count):
-    with pytest.raises(OptionError, match="set_num_threads: n is .*expected an int from 1 to 1024"):
+    with pytest.raises(
+        OptionError, match=r"set_num_threads: n is .*expected an int from 1 to 1024"
+    ):
         parallel.set_num_threads(count)
     assert parallel.get_num_threads() == 2
 
@@ -325,5 +327,5 @@ def test_the_environment_is_asked_in_order(monkeypatch, caplog, ours, openmp, ex
 def test_a_senseless_environment_raises(monkeypatch, text):
     monkeypatch.setattr(parallel, "_threads", 0)
     monkeypatch.setenv("FALTUNG_NUM_THREADS", text)
-    with pytest.raises(OptionError, match="FALTUNG_NUM_THREADS is .*expected an int"):
+    with pytest.raises(OptionError, match=r"FALTUNG_NUM_THREADS is .*expected an int"):
         parallel.get_num_threads()
