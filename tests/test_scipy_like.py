@@ -174,7 +174,8 @@ def test_integers_wrap_and_are_exact_with_every_method() -> None:
     rng = np.random.default_rng(4)
     small = rng.integers(0, 256, 60).astype(np.uint8)
     large = rng.integers(-(2**62), 2**62, 60)
-    for x in (small, large):
+    medium = rng.integers(-(2**30), 2**30, 60)
+    for x in (small, medium, large):
         expected = np.convolve(x, x[:50])
         for method in ("auto", "direct", "fft"):
             assert same(scipy_like.convolve(x, x[:50], method=method), expected)

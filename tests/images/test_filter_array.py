@@ -223,6 +223,23 @@ def test_a_weight_that_is_not_finite_shows_where_it_lands() -> None:
     assert np.isinf(got[[0, 1, 3, 4]]).all()
 
 
+def test_zeros_beyond_the_edge_are_valid_like_constants() -> None:
+    x = np.array([1.0, 2, 3, np.nan, 5, 6, 7])
+    plain, got = (
+        filter_array(x, [1.0, 2, 1], border="zeros"),
+        filter_array(x, [1.0, 2, 1], border="zeros", nan="ignore"),
+    )
+    assert plain[0] == 4
+    assert np.allclose(got, [4, 8, 32 / 3, 16, 64 / 3, 24, 20], rtol=1e-15)
+
+
+def test_a_mask_and_missing_nan_together() -> None:
+    x = np.array([1.0, np.nan, 3, 4, 5])
+    mask = [False, True, True, True, True]
+    got = filter_array(x, [1.0, 2, 1], nan="ignore", mask=mask, border="edge")
+    assert np.allclose(got, [np.nan, 12, 40 / 3, 16, 19], rtol=1e-15, equal_nan=True)
+
+
 def test_a_valid_nan_still_shows() -> None:
     got = filter_array([1.0, np.nan, 3, 4, 5], [1.0, 1], mask=[True, True, True, False, True])
     assert np.array_equal(got, [np.nan, np.nan, np.nan, 6, 10], equal_nan=True)
@@ -245,6 +262,13 @@ def test_out_receives_the_result_even_over_its_own_input() -> None:
         backwards = np.zeros((6, 5, 4)).T[:, ::-1]
         filter_array(x, kernel, axes=axes, out=backwards)
         assert np.array_equal(backwards, expected)
+
+
+def test_out_has_the_shape_of_the_strided_result() -> None:
+    x = np.arange(7.0)
+    out = np.zeros(3)
+    assert filter_array(x, [0.0, 1, 0], stride=3, out=out) is out
+    assert out.tolist() == [0, 3, 6]
 
 
 def test_arrays_of_every_kind_are_read_and_left_alone() -> None:

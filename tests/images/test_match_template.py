@@ -85,6 +85,27 @@ def test_faint_structure_beside_bright_areas_is_exact() -> None:
         assert got[3, 10] == pytest.approx(1, abs=1e-12)
 
 
+def test_faint_structure_in_large_integers_is_exact() -> None:
+    image = np.random.default_rng(8).integers(0, 3, (16, 20))
+    image[:, 8:] += 10**8
+    template = image[3:7, 10:15]
+    assert np.allclose(
+        match_template(image, template), textbook(image, template), rtol=0, atol=1e-6
+    )
+
+
+def test_the_transform_leaves_faint_windows_to_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "is_worth_while", lambda *_: True)
+    rng = np.random.default_rng(9)
+    image = rng.normal(size=(40, 40)) * 1e3
+    image[:, 20:] = np.rint(image[:, :20].mean()) + 1e-10 * rng.normal(size=(40, 20))
+    image[0, :20] -= 20 * (image - np.rint(image[0, 20])).mean() * 40 / 20
+    template = image[3:7, 30:35]
+    assert np.allclose(
+        match_template(image, template), textbook(image, template), rtol=0, atol=1e-6
+    )
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e307])
 def test_scores_do_not_depend_on_the_scale(scale: float) -> None:
     image = np.random.default_rng(4).uniform(-1, 1, (9, 8))
