@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from faltung.compiled._jit import Job, intrinsic
 from faltung.compiled.simd import Element, Emitter, Interpreter, memory
 
@@ -51,7 +53,7 @@ _numbers = itertools.count(1)
 
 
 def address_of(job: Job) -> int:
-    """What `invoke` calls the job by: its address or, where nothing compiles, a number of its own."""
+    """What `invoke` calls a job by: its address or, where nothing compiles, a number."""
     if job.address:
         return job.address
     for number, known in _interpreted.items():
@@ -81,7 +83,7 @@ def _llvm_type(dtype: str) -> Any:
 
     if dtype.startswith("float"):
         return ir.FloatType() if dtype == "float32" else ir.DoubleType()
-    return ir.IntType(int(dtype.lstrip("uint")))
+    return ir.IntType(8 * np.dtype(dtype).itemsize)
 
 
 def _element(builder: Any, dtype: str, base: Any, index: Any) -> Any:
@@ -94,7 +96,7 @@ def _element(builder: Any, dtype: str, base: Any, index: Any) -> Any:
 @cache
 def loader(dtype: str) -> Callable[[int, int], Any]:
     """The instruction that reads element `index` of an array of a dtype at an address."""
-    size = int(dtype.lstrip("uintfloat")) // 8
+    size = np.dtype(dtype).itemsize
 
     def emit(builder: Any, base: Any, index: Any) -> Any:
         return builder.load(_element(builder, dtype, base, index), align=size)
@@ -109,7 +111,7 @@ def loader(dtype: str) -> Callable[[int, int], Any]:
 @cache
 def storer(dtype: str) -> Callable[[int, int, Any], None]:
     """The instruction that writes element `index` of an array of a dtype at an address."""
-    size = int(dtype.lstrip("uintfloat")) // 8
+    size = np.dtype(dtype).itemsize
 
     def emit(builder: Any, base: Any, index: Any, value: Any) -> None:
         builder.store(value, _element(builder, dtype, base, index), align=size)
@@ -159,8 +161,6 @@ def _emit_from_bits(builder: Any, bits: Any) -> Any:
 @intrinsic("float32(uint32)", _emit_from_bits)
 def float_of(bits: Any) -> Any:
     """The float32 with the given bits."""
-    import numpy as np
-
     return np.uint32(bits).view(np.float32)
 
 
@@ -173,6 +173,4 @@ def _emit_bits(builder: Any, number: Any) -> Any:
 @intrinsic("uint32(float32)", _emit_bits)
 def bits_of(number: Any) -> Any:
     """The bits of a float32."""
-    import numpy as np
-
     return np.float32(number).view(np.uint32)

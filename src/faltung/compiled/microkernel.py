@@ -17,8 +17,24 @@ from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
 from faltung.compiled.memory import word
 from faltung.compiled.simd import Element, Emitter, Interpreter, Value
 from faltung.compiled.words import (
-    BIAS, BIAS_STEP, BLOCKS, DIRECT, FLOOR, IS_FULL, LINEAR, OFFSETS, OUT, OUT_STEP, PANEL, PITCH,
-    PREVIOUS, PREVIOUS_STEP, SCRATCH, TAPS, WEIGHT, X,
+    BIAS,
+    BIAS_STEP,
+    BLOCKS,
+    DIRECT,
+    FLOOR,
+    IS_FULL,
+    LINEAR,
+    OFFSETS,
+    OUT,
+    OUT_STEP,
+    PANEL,
+    PITCH,
+    PREVIOUS,
+    PREVIOUS_STEP,
+    SCRATCH,
+    TAPS,
+    WEIGHT,
+    X,
 )  # fmt: skip
 
 __all__ = ["AHEAD", "TileShape", "column", "tile"]

@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from faltung.compiled.schedule import chunks_of, split_rows
+from faltung.compiled.task import SumType
 from faltung.compiled.variants import Row, find_row
 
-__all__ = [
-    "SumType",
-    "pack_bias",
-    "pack_fill",
-    "pack_weights",
-    "packed_shape",
-    "sum_type",
-    "to_sums",
-]
-
-
-class SumType(NamedTuple):
-    """How numbers of a dtype are summed.
-
-    Parameters
-    ----------
-    dtype : {"float32", "float64", "uint32", "uint64"}
-        What sums are kept in; unsigned integers wrap, which is exact modulo the result's range.
-    memory : str
-        What input and output are read and written as: the real dtype of complex numbers.
-    parts : {1, 2}
-        Real numbers that a number is made of.
-    """
-
-    dtype: str
-    memory: str
-    parts: int
-
-
-_SUMS = {
-    "float32": SumType("float32", "float32", 1),
-    "float64": SumType("float64", "float64", 1),
-    "float16": SumType("float32", "float16", 1),
-    "bfloat16": SumType("float32", "bfloat16", 1),
-    "complex64": SumType("float32", "float32", 2),
-    "complex128": SumType("float64", "float64", 2),
-    **{
-        f"{sign}int{bits}": SumType("uint64" if bits == 64 else "uint32", f"{sign}int{bits}", 1)
-        for sign in ("", "u")
-        for bits in (8, 16, 32, 64)
-    },
-}
-
-
-def sum_type(dtype: str, terms: int) -> SumType | None:
-    """How sums of so many products are kept, or None for a dtype that has no kernel."""
-    if dtype == "bool":  # sums count: the count must not come round to zero
-        return SumType("uint32" if terms < 2**32 - 1 else "uint64", "bool", 1)
-    return _SUMS.get(dtype)
+__all__ = ["pack_bias", "pack_fill", "pack_weights", "packed_shape", "to_sums"]
 
 
 def to_sums(values: NDArray[Any], dtype: str, sums: SumType) -> NDArray[Any]:
     """Values of a dtype in the dtype of their sums; complex ones get a last axis of two parts."""
     if dtype == "bfloat16":
         bits = values.view(np.uint16).astype(np.uint32)
-        return (bits << np.uint32(16)).view(np.float32)
+        return np.asarray((bits << np.uint32(16)).view(np.float32))
     if dtype == "bool":
         return (values != 0).astype(sums.dtype)
     if sums.parts == 2:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from faltung.compiled.task import Axis
 from faltung.compiled.variants import Row
 
 __all__ = [
     "MOST_WORKSPACE",
-    "AxisLayout",
     "Axis",
+    "AxisLayout",
     "Chunks",
     "Schedule",
     "Shape",
@@ -30,31 +31,6 @@ _CHUNK_WEIGHT_BYTES = 512 << 10  # weights that are used again for each tile of 
 _BLOCK_WORDS = 64
 _JOB_MACS = 2_000_000  # below this a job is not worth handing out
 _WANTED_JOBS = 16
-
-
-class Axis(NamedTuple):
-    """One axis of a window over padded cells.
-
-    Parameters
-    ----------
-    length, outputs, kernel, stride, dilation : int
-        Cells of the input and of the output, taps, and the usual steps.
-    before : int
-        Cells before the input's first one.
-    low, high : tuple of int
-        The cell that is read in place of each cell before the input (``low[0]`` is the outermost,
-        ``len(low) == before``) and after it (``high[0]`` is the next); -1 stands for the fill
-        value.
-    """
-
-    length: int
-    outputs: int
-    kernel: int
-    stride: int = 1
-    dilation: int = 1
-    before: int = 0
-    low: tuple[int, ...] = ()
-    high: tuple[int, ...] = ()
 
 
 class AxisLayout(NamedTuple):

@@ -58,7 +58,7 @@ def memory(address: int, dtype: str, count: int = 1) -> NDArray[Any]:
     """The `count` elements of memory that begin at an address, as an array that writes through."""
     size = np.dtype(dtype).itemsize * count
     buffer = (ctypes.c_char * size).from_address(int(address))
-    return np.frombuffer(buffer, dtype=dtype, count=count)
+    return np.frombuffer(memoryview(buffer), np.dtype(dtype), count)
 
 
 class Interpreter:
@@ -172,20 +172,25 @@ class Emitter:
         return self._builder.inttoptr(address, self._ir.PointerType(kind))
 
     def plus(self, address: Value, step: Value) -> Value:
+        """``add``."""
         if isinstance(step, int):
             step = self._ir.Constant(self._ir.IntType(64), step)
         return self._builder.add(address, step)
 
     def times(self, number: Value, factor: int) -> Value:
+        """``mul`` by a constant."""
         return self._builder.mul(number, self._ir.Constant(self._ir.IntType(64), factor))
 
     def minus(self, number: Value, step: int) -> Value:
+        """``sub`` of a constant."""
         return self._builder.sub(number, self._ir.Constant(self._ir.IntType(64), step))
 
     def divided(self, number: Value, factor: int) -> Value:
+        """``sdiv`` by a constant."""
         return self._builder.sdiv(number, self._ir.Constant(self._ir.IntType(64), factor))
 
     def prefetch(self, address: Value) -> None:
+        """``llvm.prefetch``."""
         ir, builder = self._ir, self._builder
         byte, integer = ir.PointerType(ir.IntType(8)), ir.IntType(32)
         function = self._declare("llvm.prefetch.p0", ir.VoidType(), [byte, *[integer] * 3])
@@ -202,16 +207,20 @@ class Emitter:
         return known
 
     def load_integer(self, address: Value) -> Value:
+        """``load i64``."""
         return self._builder.load(self._pointer(address, self._ir.IntType(64)))
 
     def zero(self) -> Value:
+        """``zeroinitializer``."""
         return self._ir.Constant(self._vector, None)
 
     def load(self, address: Value) -> Value:
+        """``load <n x t>``, aligned to one element."""
         pointer = self._pointer(address, self._vector)
         return self._builder.load(pointer, align=self.element.size)
 
     def broadcast(self, address: Value) -> Value:
+        """``load``, ``insertelement``, and ``shufflevector`` with a mask of zeros."""
         ir, builder = self._ir, self._builder
         scalar = builder.load(self._pointer(address, self._scalar), align=self.element.size)
         undefined = ir.Constant(self._vector, ir.Undefined)
@@ -220,10 +229,12 @@ class Emitter:
         return builder.shuffle_vector(first, undefined, lanes)
 
     def store(self, vector: Value, address: Value) -> None:
+        """``store <n x t>``, aligned to one element."""
         pointer = self._pointer(address, self._vector)
         self._builder.store(vector, pointer, align=self.element.size)
 
     def multiply_add(self, left: Value, right: Value, total: Value) -> Value:
+        """``llvm.fma`` or ``llvm.fmuladd``; ``mul`` and ``add`` for integers."""
         builder = self._builder
         if not self.element.is_float:
             return builder.add(builder.mul(left, right), total)
@@ -233,10 +244,12 @@ class Emitter:
         return builder.call(function, [left, right, total])
 
     def add(self, left: Value, right: Value) -> Value:
+        """``fadd`` or ``add``."""
         builder = self._builder
         return builder.fadd(left, right) if self.element.is_float else builder.add(left, right)
 
     def at_least(self, vector: Value, floor: Value) -> Value:
+        """``fcmp olt`` and ``select``: false for NaN, which so stays."""
         if not self.element.is_float:
             return vector
         is_smaller = self._builder.fcmp_ordered("<", vector, floor)
@@ -248,6 +261,7 @@ class Emitter:
         carried: Sequence[Value],
         body: Callable[[Value, Sequence[Value]], Sequence[Value]],
     ) -> Sequence[Value]:
+        """A block that branches to itself, with a ``phi`` for each carried value."""
         ir, builder = self._ir, self._builder
         before = builder.block
         inside, after = builder.append_basic_block("tap"), builder.append_basic_block("done")
@@ -269,6 +283,7 @@ class Emitter:
         return results
 
     def choose(self, flag: Value, yes: Callable[[], None], no: Callable[[], None]) -> None:
+        """``br`` on ``icmp ne``."""
         is_set = self._builder.icmp_signed("!=", flag, self._ir.Constant(flag.type, 0))
         with self._builder.if_else(is_set) as (then, otherwise):
             with then:

@@ -16,9 +16,34 @@ import numpy as np
 from faltung.compiled._jit import Job, Kernel, job, kernel
 from faltung.compiled.memory import copier, float_of, loader, storer, word
 from faltung.compiled.words import (
-    AFTER, AXES, AXIS_SIZE, BEFORE, BOX_D, BOX_DS, BOX_H, BOX_HS, BOX_W, BOX_WS, BOX_X, CHANNEL,
-    CHANNEL_END, COPIES, EXTRA, FILL, HIGH, LENGTH, LOW, PLANE_SIZE, SLOTS, STAGED_AT, STARTS,
-    STRIDE, X_CHANNEL, X_PART, X_PARTS, X_STEP,
+    AFTER,
+    AXES,
+    AXIS_SIZE,
+    BEFORE,
+    BOX_D,
+    BOX_DS,
+    BOX_H,
+    BOX_HS,
+    BOX_W,
+    BOX_WS,
+    BOX_X,
+    CHANNEL,
+    CHANNEL_END,
+    COPIES,
+    EXTRA,
+    FILL,
+    HIGH,
+    LENGTH,
+    LOW,
+    PLANE_SIZE,
+    SLOTS,
+    STAGED_AT,
+    STARTS,
+    STRIDE,
+    X_CHANNEL,
+    X_PART,
+    X_PARTS,
+    X_STEP,
 )  # fmt: skip
 
 __all__ = ["stage"]
@@ -99,7 +124,7 @@ def _converter(dtype: str, target: str) -> tuple[Any, Any, Kernel]:
 
 
 @cache
-def stage(dtype: str, target: str) -> Job:
+def stage(dtype: str, target: str) -> Job:  # noqa: C901  kernels that share instructions
     """The job that stages the channels and the box in a thread's block.
 
     Its arguments are the addresses of the thread's block and of the call's.
@@ -117,87 +142,87 @@ def stage(dtype: str, target: str) -> Job:
     source_size = np.dtype("uint16" if dtype == "bfloat16" else dtype).itemsize
     size = np.dtype(target).itemsize
 
-    @kernel("void(intp, intp, intp, intp, intp, intp)")
-    def fill_row(call: int, row: int, pitch: int, count: int, copies: int, fill: int) -> None:
-        """A row that no cell of the input reaches."""
-        value = load_fill(fill, 0)
-        for copy in range(copies):
+    @kernel("void(intp, intp, intp, intp, intp, intp, intp)")
+    def read_border(
+        axis: int, row: int, source: int, first: int, start: int, stop: int, fill: int
+    ) -> None:
+        """Slots whose cells lie outside the input, or come from elsewhere in it."""
+        for i in range(start, stop):
+            cell = source_of(axis, first + i * word(axis, STRIDE))
+            if cell < 0:
+                store(row, i, load_fill(fill, 0))
+            else:
+                store(row, i, widen(load(source + cell * word(axis, X_STEP), 0)))
+
+    @kernel("void(intp, intp, intp, intp)")
+    def read_inside(target: int, source: int, count: int, step: int) -> None:
+        """Cells that lie evenly spaced in the input."""
+        if step != source_size:
             for i in range(count):
-                store(row + copy * pitch, i, value)
+                store(target, i, widen(load(source + i * step, 0)))
+        elif is_same and count >= 16:
+            copy_many(target, source, count)
+        elif is_same and count >= 4:
+            copy_some(target, source, count)
+        else:
+            for i in range(count):
+                store(target, i, widen(load(source, i)))
 
     @kernel("void(intp, intp, intp, intp, intp, intp)")
-    def copy_row(axis: int, row: int, source: int, first: int, count: int, fill: int) -> None:
-        """One copy of one row: positions first, first + stride, ..."""
-        stride, length, step = word(axis, STRIDE), word(axis, LENGTH), word(axis, X_STEP)
-        inside = min(count, max(0, (stride - 1 - first) // stride))
-        outside = max(inside, min(count, (length - 1 - first) // stride + 1))
-        for i in range(inside):
-            cell = source_of(axis, first + i * stride)
-            value = load_fill(fill, 0) if cell < 0 else widen(load(source + cell * step, 0))
-            store(row, i, value)
-        whole, pitch = outside - inside, stride * step
-        begin, target = source + (first + inside * stride) * step, row + inside * size
-        if pitch != source_size:
-            for i in range(whole):
-                store(target, i, widen(load(begin + i * pitch, 0)))
-        elif is_same and whole >= 16:
-            copy_many(target, begin, whole)
-        elif is_same and whole >= 4:
-            copy_some(target, begin, whole)
-        else:
-            for i in range(whole):
-                store(target, i, widen(load(begin, i)))
-        for i in range(outside, count):
-            cell = source_of(axis, first + i * stride)
-            value = load_fill(fill, 0) if cell < 0 else widen(load(source + cell * step, 0))
-            store(row, i, value)
-
-    @kernel("void(intp, intp, intp, intp, intp)")
-    def stage_plane(block: int, call: int, x: int, plane: int, fill: int) -> None:
-        """One channel: every row of the box, in every copy."""
+    def stage_copy(block: int, call: int, x: int, copy: int, first: int, fill: int) -> None:
+        """One copy of one channel: every row of the box, its slots from position `first` on."""
         axis_d, axis_h, axis_w = call + _AXIS_D, call + _AXIS_H, call + _AXIS_W
-        rows_h = word(axis_h, COPIES) * word(axis_h, SLOTS)
         pitch = word(axis_w, SLOTS) * size
-        copy_pitch = word(axis_d, COPIES) * word(axis_d, SLOTS) * rows_h * pitch
+        step, stride = word(axis_w, X_STEP), word(axis_w, STRIDE)
         count = word(block, BOX_WS) + word(axis_w, EXTRA)
-        count_d = word(block, BOX_DS) + word(axis_d, EXTRA)
-        count_h = word(block, BOX_HS) + word(axis_h, EXTRA)
+        # Divisions take as long as copying a short row: they are made once for all rows.
+        start = min(count, max(0, (stride - 1 - first) // stride))
+        stop = max(start, min(count, (word(axis_w, LENGTH) - 1 - first) // stride + 1))
+        inside = (first + start * stride) * step
+        slots_d, slots_h = word(axis_d, SLOTS), word(axis_h, SLOTS)
         stride_d, stride_h = word(axis_d, STRIDE), word(axis_h, STRIDE)
         begin_d = word(block, BOX_D) * stride_d - word(axis_d, BEFORE)
         begin_h = word(block, BOX_H) * stride_h - word(axis_h, BEFORE)
-        begin_w = word(block, BOX_W) * word(axis_w, STRIDE) - word(axis_w, BEFORE)
-        copies_w = word(axis_w, COPIES)
-        for copy_d in range(word(axis_d, COPIES)):
-            first_d = begin_d + word(word(axis_d, STARTS), copy_d)
-            for slot_d in range(count_d):
-                cell_d = source_of(axis_d, first_d + slot_d * stride_d)
-                row_d = copy_d * word(axis_d, SLOTS) + slot_d
-                for copy_h in range(word(axis_h, COPIES)):
-                    first_h = begin_h + word(word(axis_h, STARTS), copy_h)
-                    row = plane + (row_d * rows_h + copy_h * word(axis_h, SLOTS)) * pitch
-                    for slot_h in range(count_h):
-                        cell_h = source_of(axis_h, first_h + slot_h * stride_h)
-                        if cell_d < 0 or cell_h < 0:
-                            fill_row(call, row, copy_pitch, count, copies_w, fill)
-                        else:
-                            source = x + cell_d * word(axis_d, X_STEP)
-                            source += cell_h * word(axis_h, X_STEP)
-                            for copy_w in range(copies_w):
-                                first = begin_w + word(word(axis_w, STARTS), copy_w)
-                                copy_row(
-                                    axis_w, row + copy_w * copy_pitch, source, first, count, fill
-                                )
-                        row += pitch
+        for d in range(word(axis_d, COPIES) * slots_d):
+            slot_d = d % slots_d
+            if slot_d >= word(block, BOX_DS) + word(axis_d, EXTRA):
+                continue
+            position = begin_d + word(word(axis_d, STARTS), d // slots_d) + slot_d * stride_d
+            cell_d = source_of(axis_d, position)
+            for copy_h in range(word(axis_h, COPIES)):
+                begin = begin_h + word(word(axis_h, STARTS), copy_h)
+                row = copy + (d * word(axis_h, COPIES) + copy_h) * slots_h * pitch
+                for slot_h in range(word(block, BOX_HS) + word(axis_h, EXTRA)):
+                    cell_h = source_of(axis_h, begin + slot_h * stride_h)
+                    if cell_d < 0 or cell_h < 0:
+                        value = load_fill(fill, 0)
+                        for i in range(count):
+                            store(row, i, value)
+                    else:
+                        source = x + cell_d * word(axis_d, X_STEP) + cell_h * word(axis_h, X_STEP)
+                        read_border(axis_w, row, source, first, 0, start, fill)
+                        read_inside(
+                            row + start * size, source + inside, stop - start, stride * step
+                        )
+                        read_border(axis_w, row, source, first, stop, count, fill)
+                    row += pitch
 
     @job
     def run_stage(block: int, call: int, _job: int) -> None:
-        first, parts = word(block, CHANNEL), word(call, X_PARTS)
+        axis_d, axis_h, axis_w = call + _AXIS_D, call + _AXIS_H, call + _AXIS_W
+        parts, copies = word(call, X_PARTS), word(axis_w, COPIES)
+        rows = word(axis_d, COPIES) * word(axis_d, SLOTS) * word(axis_h, COPIES)
+        copy_size = rows * word(axis_h, SLOTS) * word(axis_w, SLOTS) * size
+        begin = word(block, BOX_W) * word(axis_w, STRIDE) - word(axis_w, BEFORE)
         plane = block + word(call, STAGED_AT)
-        for channel in range(first, word(block, CHANNEL_END)):
+        for channel in range(word(block, CHANNEL), word(block, CHANNEL_END)):
             part = channel % parts
             x = word(block, BOX_X) + channel // parts * word(call, X_CHANNEL)
             x += part * word(call, X_PART)
-            stage_plane(block, call, x, plane, word(call, FILL) + part * size)
+            for copy in range(copies):
+                first = begin + word(word(axis_w, STARTS), copy)
+                target = plane + copy * copy_size
+                stage_copy(block, call, x, target, first, word(call, FILL) + part * size)
             plane += word(call, PLANE_SIZE)
 
     return run_stage

@@ -14,8 +14,20 @@ import numpy as np
 from faltung.compiled._jit import Job, job, kernel
 from faltung.compiled.memory import bits_of, float_of, loader, storer, word
 from faltung.compiled.words import (
-    AXES, AXIS_SIZE, IS_RELU, TILE, TILE_PITCH, TILE_ROW, TILE_ROWS, TILE_SKIP, TILE_VALID, TILE_Y,
-    Y_PART, Y_PARTS, Y_ROW, Y_STEP,
+    AXES,
+    AXIS_SIZE,
+    IS_RELU,
+    TILE,
+    TILE_PITCH,
+    TILE_ROW,
+    TILE_ROWS,
+    TILE_SKIP,
+    TILE_VALID,
+    TILE_Y,
+    Y_PART,
+    Y_PARTS,
+    Y_ROW,
+    Y_STEP,
 )  # fmt: skip
 
 __all__ = ["finish"]
@@ -59,23 +71,45 @@ def _as_truth(value: Any) -> Any:
     return np.uint8(1) if value != 0 else np.uint8(0)
 
 
-_INTEGERS = {
-    "int8": lambda value: np.int8(value),
-    "int16": lambda value: np.int16(value),
-    "int32": lambda value: np.int32(value),
-    "int64": lambda value: np.int64(value),
-    "uint8": lambda value: np.uint8(value),
-    "uint16": lambda value: np.uint16(value),
-    "uint32": lambda value: np.uint32(value),
-    "uint64": lambda value: np.uint64(value),
-}
+# Numba knows these casts by their names, not as values of a closure.
+def _to_int8(value: Any) -> Any:
+    return np.int8(value)
+
+
+def _to_int16(value: Any) -> Any:
+    return np.int16(value)
+
+
+def _to_int32(value: Any) -> Any:
+    return np.int32(value)
+
+
+def _to_int64(value: Any) -> Any:
+    return np.int64(value)
+
+
+def _to_uint8(value: Any) -> Any:
+    return np.uint8(value)
+
+
+def _to_uint16(value: Any) -> Any:
+    return np.uint16(value)
+
+
 _NARROW = {
     "float16": ("uint16", _round_to_float16),
     "bfloat16": ("uint16", _round_to_bfloat16),
     "bool": ("uint8", _as_truth),
     "float32": ("float32", _keep),
     "float64": ("float64", _keep),
-    **{name: (name, convert) for name, convert in _INTEGERS.items()},
+    "int8": ("int8", _to_int8),
+    "int16": ("int16", _to_int16),
+    "int32": ("int32", _to_int32),
+    "int64": ("int64", _to_int64),
+    "uint8": ("uint8", _to_uint8),
+    "uint16": ("uint16", _to_uint16),
+    "uint32": ("uint32", _keep),
+    "uint64": ("uint64", _keep),
 }
 
 

@@ -11,8 +11,8 @@ from functools import cache
 from typing import NamedTuple
 
 from faltung.compiled import machine
-from faltung.compiled.microkernel import TileShape, column
 from faltung.compiled._jit import Job
+from faltung.compiled.microkernel import TileShape, column
 from faltung.compiled.simd import Element
 
 __all__ = ["ROWS", "Row", "find_row"]
@@ -59,7 +59,7 @@ class Row(NamedTuple):
 
     @property
     def most_singles(self) -> int:
-        """How many rows beyond whole blocks are better done one by one than in a part of a block."""
+        """How many rows beyond whole blocks are done one by one rather than in a part of one."""
         return self.rows * 3 // 8
 
     def columns(self) -> tuple[Job, Job, Job]:
