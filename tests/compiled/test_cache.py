@@ -289,6 +289,7 @@ def test_an_edit_in_an_imported_module_is_seen(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     monkeypatch.setattr(_cache, "_PACKAGE", tmp_path)
+    monkeypatch.setattr(_cache, "_STARTED", time.time() + 1000)
 
     def stamp():
         _cache._source_and_imports.cache_clear()
@@ -308,6 +309,14 @@ def test_an_edit_in_an_imported_module_is_seen(tmp_path, monkeypatch):
         assert (now != before) == matters, name
         before = now
     _cache._source_and_imports.cache_clear()
+
+
+def test_what_is_edited_while_running_is_not_kept(directory, monkeypatch):
+    edited = Path(_cache.__file__).with_name("_jit.py").stat().st_mtime
+    monkeypatch.setattr(_cache, "_STARTED", edited - 1.0)
+    factor = numbers()[0]
+    assert times(factor)(3) == 3 * factor
+    assert not directory.exists()
 
 
 def test_the_imports_of_the_real_files_are_found():

@@ -209,6 +209,29 @@ def test_that_flush_to_zero_would_be_seen():
     assert flushed[0] == 1
 
 
+@pytest.mark.skipif(not _pool.is_supported(), reason="needs Linux on x86")
+def test_fewer_threads_send_workers_home(monkeypatch):
+    monkeypatch.setattr(parallel, "_pool", None)
+    parallel.set_num_threads(16)
+    call(64, 16)
+    workers = parallel._pool._workers
+    assert len(workers) == 15
+    arguments = np.zeros(2, np.int64)
+    holder = threading.Thread(target=parallel.run, args=(wait_for_flag, arguments, 60))
+    holder.start()
+    while arguments[1] == 0:
+        time.sleep(0.001)
+    parallel.set_num_threads(2)
+    call(64, 2)
+    assert len(parallel._pool._workers) == 1
+    arguments[0] = 1
+    for thread in [holder, *workers]:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert arguments[1] == 60
+    parallel._pool.stop(1.0)
+
+
 def test_threads_that_cannot_start_are_done_without(monkeypatch, caplog):
     monkeypatch.setattr(_log, "_said", set())
     original, started = threading.Thread.start, []

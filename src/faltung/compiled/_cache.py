@@ -13,6 +13,7 @@ import contextlib
 import os
 import re
 import sys
+import time
 from functools import cache as memoise
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +25,7 @@ from faltung.compiled._log import warn_once
 __all__ = ["cache_directory", "digest", "make_cache"]
 
 _FORMAT = b"faltung compiled code 1\n"
+_STARTED = time.time()
 _KEPT_STAMPS = 8  # files a function: versions, CPU levels and bounds checking of one developer
 
 
@@ -91,11 +93,18 @@ def _source_and_imports(path: Path) -> tuple[bytes, tuple[Path, ...]]:
 
 
 def source_stamp(path: Path) -> str:
-    """A hash of the file and of the faltung files that it imports, directly or not."""
+    """A hash of the file and of the faltung files that it imports, directly or not.
+
+    Empty if one of them was edited since this process began: what runs here may be the old text,
+    and its machine code must not be filed under the new one.
+    """
     waiting, seen = [path], {path}
     hashed = sha256()
     while waiting:
-        source, imported = _source_and_imports(waiting.pop())
+        file = waiting.pop()
+        if file.stat().st_mtime > _STARTED:
+            return ""
+        source, imported = _source_and_imports(file)
         hashed.update(sha256(source).digest())
         waiting += sorted(set(imported) - seen)
         seen.update(imported)
@@ -166,7 +175,8 @@ def make_cache(
         The compiler's options.
     """
     source = Path(function.__code__.co_filename)
-    if not source.is_file() or cache_directory() is None:
+    sources = source_stamp(source) if source.is_file() else ""
+    if not sources or cache_directory() is None:
         return None
     try:  # names that Numba calls its own: without one of them there is no cache, and no harm
         from numba.core.caching import NullCache
@@ -178,7 +188,7 @@ def make_cache(
         warn_once("cache", f"compiled code is not kept between processes: {error}")
         return None
 
-    stamp = [source_stamp(source), *_circumstances(options)]
+    stamp = [sources, *_circumstances(options)]
     name = re.sub(r"\W", "_", function.__qualname__)[-60:]
 
     class SafeCache(NullCache):  # type: ignore[misc]  # Numba has no types

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MOST_THREADS", "Pool", "is_supported", "run_range", "start_threads"]
+__all__ = ["MOST_THREADS", "Pool", "is_supported", "run_range"]
 
 MOST_THREADS = 1024
 
@@ -245,17 +245,6 @@ def is_supported() -> bool:
     return sys.platform == "linux" and machine.is_x86()
 
 
-def start_threads(threads: list[threading.Thread]) -> int:
-    """Start as many of `threads` as the system allows; how many that are."""
-    for count, thread in enumerate(threads):
-        try:
-            thread.start()
-        except RuntimeError as error:  # "can't start new thread"
-            warn_once("threads", f"going on with {count + 1} threads: {error}")
-            return count
-    return len(threads)
-
-
 class Pool:
     """A control block and the workers that watch it."""
 
@@ -276,16 +265,19 @@ class Pool:
         with self._growth:
             if workers <= self._wanted:
                 return
-            missing = workers - self._wanted
-            self._wanted = workers
             live = _live.function  # compiled here: workers begin inside it
-            threads = [
-                threading.Thread(
+            while len(self._workers) < workers:
+                worker = threading.Thread(
                     target=_enter, args=(live, self._block), name="faltung", daemon=True
                 )
-                for _ in range(missing)
-            ]
-            self._workers += threads[: start_threads(threads)]
+                try:
+                    worker.start()
+                except RuntimeError as error:  # "can't start new thread"
+                    count = len(self._workers) + 1
+                    warn_once("threads", f"going on with {count} threads: {error}")
+                    break
+                self._workers.append(worker)
+            self._wanted = workers  # also if some are missing: to try each time would be slow
             # Spinning takes the CPU from those who work when there are more threads than cores.
             fits = len(self._workers) < machine.available_cores()
             self._block[_SPIN // 8] = _IDLE_SPIN if fits else 0
@@ -308,7 +300,7 @@ class Pool:
         return True
 
     def stop(self, seconds: float) -> None:
-        """Send the workers home and wait for them that long."""
+        """Send the workers home and wait for them that long; calls go on without them."""
         _stop(self._control)
         for worker in self._workers:
             worker.join(seconds / len(self._workers))

@@ -12,6 +12,7 @@ import atexit
 import os
 import sys
 import threading
+from operator import index
 from typing import TYPE_CHECKING
 
 from faltung.compiled import machine
@@ -92,6 +93,15 @@ def _forget_pool() -> None:
     _pool, _pool_lock, _local = None, threading.Lock(), _Local()
 
 
+def _retire_pool() -> None:
+    """Let the next call make a new pool; calls that have this one end without its workers."""
+    global _pool
+    with _pool_lock:
+        old, _pool = _pool, None
+    if old is not None:
+        old.stop(seconds=0.0)
+
+
 def _stop_pool() -> None:
     """At exit: no worker may run machine code that is being taken away."""
     if _pool is not None:
@@ -105,7 +115,14 @@ atexit.register(_stop_pool)
 
 # Modules whose functions are the bodies of threads or processes that share work among themselves:
 # more threads below them would only fight for the same cores.
-_POOLS = ("concurrent.futures.", "multiprocessing.pool", "distributed.", "joblib.", "torch.utils.")
+_POOLS = (
+    "concurrent.futures.",
+    "multiprocessing.pool",
+    "distributed.",
+    "joblib.",
+    "loky.",
+    "torch.utils.",
+)
 
 
 def _is_pool_body(runner: object) -> bool:
@@ -154,14 +171,16 @@ def set_num_threads(n: int) -> None:
     """
     global _threads  # noqa: PLW0603
     try:
-        count = 0 if isinstance(n, bool) else n.__index__()
-    except AttributeError:
+        count = 0 if isinstance(n, bool) else index(n)
+    except TypeError:
         count = 0
     if not 1 <= count <= MOST_THREADS:
         raise OptionError(
             f"set_num_threads: n is {n!r}, expected an int from 1 to {MOST_THREADS}",
             "Pass the number of threads that one call may use, 1 for no parallel work",
         )
+    if count < _threads:
+        _retire_pool()  # workers beyond the new number would share the cores with the others
     _threads = count
 
 
