@@ -140,8 +140,8 @@ def _by_sums(cells: Array, patch: Array) -> tuple[Array, Array]:
     is_exact = is_whole and count * len(cells) * largest**2 < 2.0**40
     if not is_exact and largest > 0:
         centred = np.ldexp(centred, -int(np.frexp(largest)[1]))
-    energy = _box_sums(np.square(centred), patch.shape)
-    sums = _box_sums(centred, patch.shape)
+    energy = _box_sums(np.square(centred), *patch.shape[1:])
+    sums = _box_sums(centred, *patch.shape[1:])
     variance = (energy - np.square(sums) / count).sum(axis=0)
     products, error = _products(centred, patch)
     # Below this share of the energy a variance may be wrong by more than a millionth.
@@ -162,12 +162,28 @@ def _products(cells: Array, patch: Array) -> tuple[Array, float]:
     return np.asarray(products), float(error)
 
 
-def _box_sums(planes: Array, patch: tuple[int, ...]) -> Array:
-    """The sum of every window, channel by channel: first along columns, then along rows."""
-    _, height, width = patch
-    rows = conv(planes[:, None], np.ones((1, 1, height, 1)))
-    sums: Array = conv(rows, np.ones((1, 1, 1, width)))[:, 0]
-    return sums
+def _box_sums(planes: Array, height: int, width: int) -> Array:
+    """The sum of every window, plane by plane: first along the rows' axis, then the columns'."""
+    rows = _line_sums(np.moveaxis(planes, 1, 0), height)
+    return np.moveaxis(_line_sums(np.moveaxis(rows, 2, 0), width), (0, 1), (2, 1))
+
+
+def _line_sums(lines: Array, size: int) -> Array:
+    """The sum of `size` neighbours along the first axis, by doubling: log2(size) additions.
+
+    Unlike differences of a running total, such sums lose nothing to what lies outside the window.
+    """
+    count = len(lines) - size + 1
+    total = np.zeros_like(lines[:count])
+    width, start = 1, 0
+    while width <= size:
+        if size & width:
+            total += lines[start : start + count]
+            start += width
+        if 2 * width <= size:
+            lines = lines[:-width] + lines[width:]
+        width *= 2
+    return total
 
 
 def _is_constant(cells: Array, patch: tuple[int, ...]) -> Array:
