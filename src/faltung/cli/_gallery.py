@@ -137,7 +137,7 @@ _SECTION = Template("""
 <div class="weights">$kernel</div>
 <dl>
 <div><dt>faltung</dt><dd><b>$seconds</b></dd></div>
-<div><dt>SciPy</dt><dd>$scipy <i>$faster</i></dd></div>
+<div><dt>SciPy</dt><dd>$scipy <i>$faster as long</i></dd></div>
 <div><dt>textbook loops</dt><dd>≈ $textbook <i>scaled up from $side × $side places</i></dd></div>
 <div><dt>largest difference to SciPy</dt><dd>$difference</dd></div>
 <div><dt>algorithm</dt><dd><code>$algorithm</code></dd></div>
