@@ -19,12 +19,14 @@ def by_textbook(case, dtype):
     return textbook(case.x.astype(dtype), case.weight.astype(dtype), bias, **parameters)
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_integer_values_are_exact(seed):
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize("algorithm", [None, "direct"])
+@pytest.mark.parametrize("seed", range(25))
+def test_integer_values_are_exact(seed, algorithm):
+    rng = np.random.default_rng([seed, algorithm is None])
     for _ in range(100):
         case = draw_case(rng)
-        y = ft.conv(case.x, case.weight, case.bias, **case.parameters)
+        chosen = algorithm if case.x.ndim <= 5 else None
+        y = ft.conv(case.x, case.weight, case.bias, **case.parameters, algorithm=chosen)
         kind = y.dtype.kind
         wide = np.complex128 if kind == "c" else np.float64 if kind == "f" else np.int64
         expected = by_textbook(case, wide)
@@ -48,13 +50,14 @@ def real_values(rng, shape, dtype, spread):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "float16"])
 @pytest.mark.parametrize("spread", ["normal", "log-uniform", "cancelling"])
-def test_rounding_stays_within_the_bound(dtype, spread):
+@pytest.mark.parametrize("algorithm", ["stencil", "direct"])
+def test_rounding_stays_within_the_bound(dtype, spread, algorithm):
     rng = np.random.default_rng(7)
     exact_in = {"float64": np.longdouble, "complex64": np.complex128}.get(dtype, np.float64)
     for _ in range(90):
         case = draw_case(rng, dtype=dtype, values=lambda *args: real_values(*args, spread=spread))
         case.parameters.update(padding_mode="zeros", padding_value=0)
-        y = ft.conv(case.x, case.weight, case.bias, **case.parameters)
+        y = ft.conv(case.x, case.weight, case.bias, **case.parameters, algorithm=algorithm)
         exact = by_textbook(case, exact_in)
         absolute = {
             name: None if value is None else abs(value).astype(np.float64)

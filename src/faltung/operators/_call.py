@@ -132,6 +132,7 @@ def finish(
     is_direct = (
         target is not None
         and target.dtype == problem.dtype == bound.dtype
+        and target.flags.aligned
         and not any(np.may_share_memory(target, array) for array in (x, *others))
     )
     if target is not None and is_direct:

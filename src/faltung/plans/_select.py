@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from faltung.errors import OptionError
-from faltung.plans import stencil
+from faltung.plans import direct, stencil
 from faltung.plans._problem import Operands, Problem
 from faltung.typing import Array
 
@@ -35,11 +35,11 @@ class Algorithm(Protocol):
         What it makes depends on the operator and the dtype, not on the size of the input.
         """
 
-    def run(self, problem: Problem, x: Array, prepared: Any, y: Array) -> None:
+    def run(self, problem: Problem, x: Array, prepared: Any, y: Array, /) -> None:
         """Compute y from x, both in canonical order."""
 
 
-ALGORITHMS: tuple[Algorithm, ...] = (stencil,)
+ALGORITHMS: tuple[Algorithm, ...] = (direct, stencil)
 
 
 class Plan(NamedTuple):

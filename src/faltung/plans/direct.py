@@ -1,0 +1,226 @@
+"""The direct plan: compiled sums over taps, for weighted sums on one to three axes.
+
+Each output is summed in one fixed order that depends on channels and kernel alone, so that its
+bits do not depend on batch, position, image size or threads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import product
+from math import prod
+from typing import Any, cast
+
+import numpy as np
+
+from faltung.compiled import _jit, direct
+from faltung.geometry.border import source_index
+from faltung.geometry.stencil import SlidingAxis
+from faltung.plans._problem import Operands, Problem
+from faltung.plans._rules import WeightedSum
+from faltung.typing import Array
+
+__all__ = ["name", "prepare", "run", "supports", "workspace"]
+
+name = "direct"
+LEAST_MACS = 2**15
+"""Below so many multiply-adds NumPy is quick enough, and the compiler need not be loaded."""
+MOST_BORDER = 2**16
+"""Cells of a border that are kept in a table."""
+MOST_TAPS = 2**12
+"""Taps of one axis; longer kernels belong to other algorithms."""
+CONVERTED_BYTES = 8 * 2**20
+"""How much of an input of another dtype is converted at once."""
+
+
+def supports(problem: Problem) -> str | None:
+    """Why the direct plan cannot do the problem, or None."""
+    recipe = problem.recipe
+    if not isinstance(recipe.rule, WeightedSum):
+        return f"it sums, the rule here is {type(recipe.rule).__name__}"
+    axes = [axis for axis in recipe.axes if isinstance(axis, SlidingAxis)]
+    if len(axes) != len(recipe.axes) or len(axes) > 3:
+        return f"it knows windows on 1 to 3 axes, here are {len(recipe.axes)}"
+    is_wanted = recipe.algorithm == name or problem.settings.reproducible
+    if problem.macs < LEAST_MACS and not is_wanted:
+        return f"{problem.macs:,} multiply-adds are too few to load compiled code for"
+    if recipe.channels == 0 or recipe.filters == 0:
+        return "there are no channels to sum over"
+    if max(axis.taps for axis in axes) > MOST_TAPS:
+        return f"a kernel is longer than {MOST_TAPS:,} taps"
+    if max(max(axis.before, _after(axis)) for axis in axes) > MOST_BORDER:
+        return f"a border is longer than {MOST_BORDER:,} cells"
+    if reason := _missing_compiler():
+        return reason
+    return direct.facts(_task_of(problem)).refusal or None
+
+
+def _missing_compiler() -> str | None:
+    """Why kernels cannot be compiled, found out without loading the compiler."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "NUMBA_DISABLE_JIT is set"
+    if "numba" in sys.modules:
+        return None if sys.modules["numba"] else "Numba cannot be imported"
+    return None if find_spec("numba") else "Numba is not installed"
+
+
+def workspace(problem: Problem) -> int:
+    """Bytes of workspace in one thread."""
+    return direct.facts(_task_of(problem)).workspace_bytes
+
+
+def prepare(problem: Problem, operands: Operands) -> direct.PackedWeights | None:
+    """Pack the weights; None where their values have to go another way."""
+    if not _jit.available():
+        return None
+    rule = cast("WeightedSum", problem.recipe.rule)
+    weight = np.ascontiguousarray(rule.coefficients(cast("Array", operands.weight)), problem.dtype)
+    # On staged padding a weight that is not finite would make a NaN of a cell that is not there.
+    with np.errstate(all="ignore"):
+        if problem.dtype.kind not in "biu" and not np.isfinite(weight).all():
+            return None
+    bias = operands.bias
+    if bias is not None:
+        bias = np.ascontiguousarray(bias, problem.dtype)
+    return direct.pack(weight, _task_of(problem), bias)
+
+
+def run(problem: Problem, x: Array, packed: direct.PackedWeights, y: Array) -> None:
+    """Compute y from x, both in canonical order."""
+    axes = cast("tuple[SlidingAxis, ...]", problem.recipe.axes)
+    if problem.recipe.is_blank:
+        y[...] = 0
+        boxes = tuple(axis.clear_outputs for axis in axes)
+        if not all(boxes):
+            return
+        x, y, axes = _clear_part(x, y, axes, boxes)
+    if x.dtype == problem.dtype and x.flags.aligned:
+        _run_box(problem, axes, x, packed, y)
+    else:
+        _run_converted(problem, axes, x, packed, y)
+
+
+def _clear_part(
+    x: Array, y: Array, axes: tuple[SlidingAxis, ...], boxes: tuple[range, ...]
+) -> tuple[Array, Array, tuple[SlidingAxis, ...]]:
+    """Views of the outputs whose windows lie inside, and of the cells they see."""
+    cells, inner = [], []
+    for axis, box in zip(axes, boxes, strict=True):
+        first = box.start * axis.stride - axis.before
+        size = (len(box) - 1) * axis.stride + axis.span
+        cells.append(slice(first, first + size))
+        inner.append(replace(axis, size=size, outputs=len(box), before=0))
+    outputs = tuple(slice(box.start, box.stop) for box in boxes)
+    every = (slice(None), slice(None))
+    return x[(*every, *cells)], y[(*every, *outputs)], tuple(inner)
+
+
+def _run_box(
+    problem: Problem,
+    axes: tuple[SlidingAxis, ...],
+    x: Array,
+    packed: direct.PackedWeights,
+    y: Array,
+) -> None:
+    if axes is problem.recipe.axes and len(x) == problem.recipe.batch:
+        task = _task_of(problem)
+    else:
+        task = _make_task(problem, axes, len(x))
+    direct.run(task, x, packed, y)
+
+
+def _run_converted(
+    problem: Problem,
+    axes: tuple[SlidingAxis, ...],
+    x: Array,
+    packed: direct.PackedWeights,
+    y: Array,
+) -> None:
+    """Convert a band of the input at a time, borders included, and run on that."""
+    sizes = [axis.size for axis in axes]
+    longest = sizes.index(max(sizes))
+    axis = axes[longest]
+    row_bytes = prod(x.shape[1:]) // max(axis.size, 1) * problem.dtype.itemsize
+    rows = max(CONVERTED_BYTES // max(row_bytes, 1), axis.span)
+    at_once = (rows - axis.span) // axis.stride + 1
+    for sample, start in product(range(len(x)), range(0, axis.outputs, at_once)):
+        stop = min(start + at_once, axis.outputs)
+        band = _converted_band(problem, axis, longest, x[sample : sample + 1], (start, stop))
+        inner = replace(axis, size=band.shape[2 + longest], outputs=stop - start, before=0)
+        outputs = (slice(None),) * longest + (slice(start, stop),)
+        _run_box(
+            problem,
+            (*axes[:longest], inner, *axes[longest + 1 :]),
+            band,
+            packed,
+            y[(slice(sample, sample + 1), slice(None), *outputs)],
+        )
+
+
+def _converted_band(
+    problem: Problem, axis: SlidingAxis, place: int, x: Array, outputs: tuple[int, int]
+) -> Array:
+    """The cells that some outputs see along one axis, padding filled in, in the result's dtype."""
+    first = outputs[0] * axis.stride - axis.before
+    beyond = (outputs[1] - 1) * axis.stride - axis.before + axis.span
+    source = source_index(axis.mode, np.arange(first, beyond), axis.size)
+    every = (slice(None),) * (2 + place)
+    is_outside = source < 0
+    with np.errstate(all="ignore"):
+        if is_outside.all():
+            shape = [*x.shape]
+            shape[2 + place] = len(source)
+            return np.full(shape, problem.recipe.fill, problem.dtype)
+        lowest, highest = int(source[~is_outside].min()), int(source.max())
+        part = x[(*every, slice(lowest, highest + 1))].astype(problem.dtype)
+    if np.array_equal(source, np.arange(lowest, highest + 1)):
+        return part
+    band: Array = part.take(np.where(is_outside, 0, source - lowest), axis=2 + place)
+    outside: Any = (*every, is_outside)
+    band[outside] = problem.recipe.fill
+    return band
+
+
+def _after(axis: SlidingAxis) -> int:
+    return max((axis.outputs - 1) * axis.stride + axis.span - axis.size - axis.before, 0)
+
+
+def _task_of(problem: Problem) -> direct.DirectTask:
+    task = problem.kept.get(name)
+    if task is None:
+        axes = cast("tuple[SlidingAxis, ...]", problem.recipe.axes)
+        task = problem.kept[name] = _make_task(problem, axes, problem.recipe.batch)
+    return cast("direct.DirectTask", task)
+
+
+def _make_task(problem: Problem, axes: tuple[SlidingAxis, ...], batch: int) -> direct.DirectTask:
+    recipe = problem.recipe
+    lead = (direct.Axis(1, 1, 1),) * (3 - len(axes))
+    return direct.DirectTask(
+        batch=batch,
+        groups=recipe.groups,
+        channels=recipe.channels,
+        filters=recipe.filters,
+        axes=cast("Any", (*lead, *map(_axis, axes))),
+        dtype=problem.dtype.name,
+        fill=recipe.fill,
+        is_relu=recipe.activation == "relu",
+    )
+
+
+def _axis(axis: SlidingAxis) -> direct.Axis:
+    before = np.arange(-axis.before, 0)
+    after = np.arange(axis.size, axis.size + _after(axis))
+    return direct.Axis(
+        axis.size,
+        axis.outputs,
+        axis.taps,
+        axis.stride,
+        axis.dilation,
+        axis.before,
+        tuple(source_index(axis.mode, before, axis.size).tolist()),
+        tuple(source_index(axis.mode, after, axis.size).tolist()),
+    )
