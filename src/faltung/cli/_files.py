@@ -12,7 +12,10 @@ from typing import BinaryIO
 
 from faltung.cli._errors import FileError
 
-__all__ = ["check_writable", "opened", "replaced"]
+__all__ = ["MAX_PIXELS", "check_writable", "opened", "replaced"]
+
+MAX_PIXELS = 200_000_000
+"""Pixels of the largest picture that is decoded without being asked for it."""
 
 # O_NONBLOCK: opening a FIFO that has no writer would wait for ever; regular files ignore it.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

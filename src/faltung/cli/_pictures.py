@@ -15,16 +15,15 @@ import numpy as np
 from faltung.cli._arrays import read_picture_array
 from faltung.cli._deep import read_deep, read_float_tiff, write_png, write_tiff
 from faltung.cli._errors import FileError
-from faltung.cli._files import opened, replaced
+from faltung.cli._files import MAX_PIXELS, opened, replaced
 from faltung.errors import FaltungError, MissingExtraError
 from faltung.typing import Array
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FORMATS", "MAX_PIXELS", "Picture", "check_suffix", "read", "write"]
+__all__ = ["FORMATS", "Picture", "check_suffix", "read", "write"]
 
-MAX_PIXELS = 200_000_000
 _READ_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 FORMATS = {
     ".png": "PNG",

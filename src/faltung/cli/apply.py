@@ -1,11 +1,13 @@
 """Filter pictures with a kernel.
 
-Reads PNG, JPEG, TIFF, WebP, BMP and .npy files; the suffix of the output decides the format that
-is written. 8-bit, 16-bit and float pixels keep their type: integers are rounded and saturated.
-Colour channels are filtered one by one as they are stored, an alpha channel is kept as it is.
-Pictures are turned as their EXIF orientation says; colour profiles are kept.
+Reads PNG, JPEG, TIFF, WebP, BMP and .npy files; the suffix of the output
+decides the format that is written. 8-bit, 16-bit and float pixels keep their
+type: integers are rounded and saturated. Colour channels are filtered one by
+one as they are stored, an alpha channel is kept as it is. Pictures are turned
+as their EXIF orientation says; colour profiles are kept.
 
-The kernel is laid over the picture as it is written down (correlation); --convolve reverses it.
+The kernel is laid over the picture as it is written down (correlation);
+--convolve reverses it.
 """
 
 from __future__ import annotations
@@ -67,14 +69,14 @@ class _Filter:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from faltung.cli._pictures import MAX_PIXELS
+    from faltung.cli._files import MAX_PIXELS
 
     add = parser.add_argument
     add("inputs", nargs="+", metavar="INPUT", type=Path, help="pictures or .npy arrays")
     add(
         "--kernel",
         required=True,
-        help="sobel_x, gaussian:1.5, box:5 …; a .npy file; or numbers, '3x3: 1 0 -1 …'",
+        help="sobel_x, gaussian:1.5, box:5 …; a .npy file; or sizes and numbers, '1x2: -1 1'",
     )
     add(
         "-o",
@@ -84,7 +86,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the file to write; with several inputs, or a trailing /, a directory",
     )
     add("--force", action="store_true", help="overwrite files that exist")
-    add("--border", default="reflect", help="symmetric, reflect (default), edge, wrap or constant")
+    add(
+        "--border",
+        default="reflect",
+        metavar="MODE",
+        help="symmetric, reflect (default), edge, wrap or constant, also under the names "
+        "that SciPy, OpenCV and PyTorch have for them",
+    )
     add("--border-value", type=float, default=0.0, metavar="X", help="value outside under constant")
     add("--convolve", action="store_true", help="reverse the kernel: convolution, not correlation")
     add("--stride", type=_stride, default=1, metavar="N[,M]", help="keep every Nth row and column")

@@ -1,7 +1,8 @@
-"""Take a picture through edges, blur, sharpening, a filter bank and a patch detector.
+"""Take a picture through edges, blur, a filter bank and a patch detector.
 
-Writes a page, index.html, with all pictures, the Python that made each, and its time beside that
-of SciPy and of plain loops. Without IMAGE it takes the photograph that ships inside Matplotlib.
+Writes a page, index.html, with all pictures, the Python that made each, and
+its time beside that of SciPy and of plain loops. Without IMAGE it takes the
+photograph that ships inside Matplotlib.
 """
 
 from __future__ import annotations

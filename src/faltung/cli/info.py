@@ -1,4 +1,4 @@
-"""Show versions, processor, threads, compile cache and settings, as faltung sees them here."""
+"""Show versions, processor, threads, compile cache and settings."""
 
 from __future__ import annotations
 
