@@ -21,6 +21,7 @@ from faltung.compiled.packing import pack_fill
 from faltung.compiled.schedule import Axis, Schedule, Shape, make_schedule
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
+from faltung.compiled.sweep import enter_box, run_tile, sweep_box
 from faltung.compiled.task import DirectTask, SumType
 from faltung.compiled.variants import Row
 
@@ -155,8 +156,9 @@ def prepare(
     call[words.Y_BATCH : words.Y_IS_PLAIN + 1] = (
         y_steps[0], y_steps[1] * task.filters, y_steps[1], item, sums.parts, is_plain,
     )  # fmt: skip
-    jobs = (stage(sums.memory, sums.dtype), *row.columns(), finish(sums.dtype, sums.memory))
-    call[words.STAGE : words.FINISH + 1] = [address_of(job) for job in jobs]
+    stage_job, finish_job = stage(sums.memory, sums.dtype), finish(sums.dtype, sums.memory)
+    jobs = (enter_box, stage_job, sweep_box, run_tile, *row.columns(), finish_job)
+    call[words.ENTER : words.FINISH + 1] = [address_of(job) for job in jobs]
     return Prepared(call, tuple(arrays), schedule)
 
 

@@ -13,29 +13,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from faltung.compiled import words as at
 from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
 from faltung.compiled.memory import word
 from faltung.compiled.simd import Element, Emitter, Interpreter, Value
-from faltung.compiled.words import (
-    BIAS,
-    BIAS_STEP,
-    BLOCKS,
-    DIRECT,
-    FLOOR,
-    IS_FULL,
-    LINEAR,
-    OFFSETS,
-    OUT,
-    OUT_STEP,
-    PANEL,
-    PITCH,
-    PREVIOUS,
-    PREVIOUS_STEP,
-    SCRATCH,
-    TAPS,
-    WEIGHT,
-    X,
-)  # fmt: skip
 
 __all__ = ["AHEAD", "TileShape", "column", "tile"]
 
@@ -166,7 +147,7 @@ def column(shape: TileShape, packs: bool) -> Job:
 
     Its first argument is the address of a thread's block (`words`). With `packs`, and two
     blocks or more, the first block leaves a panel behind that the later ones stream: the staged
-    rows are read once. The first DIRECT blocks are stored to OUT, the others to SCRATCH.
+    rows are read once. The first at.DIRECT blocks are stored to at.OUT, the others to SCRATCH.
     """
     plain = tile(shape, False)
     packing = tile(shape, True)
@@ -175,24 +156,24 @@ def column(shape: TileShape, packs: bool) -> Job:
 
     @job
     def run_column(block: int, _arguments: int, _job: int) -> None:
-        x, offsets = word(block, X), word(block, OFFSETS)
-        taps, panel, blocks = word(block, TAPS), word(block, PANEL), word(block, BLOCKS)
-        weight, previous = word(block, WEIGHT), word(block, PREVIOUS)
-        bias, floor, is_full = word(block, BIAS), word(block, FLOOR), word(block, IS_FULL)
-        direct, out, pitch = word(block, DIRECT), word(block, OUT), word(block, PITCH)
-        previous_step, bias_step = word(block, PREVIOUS_STEP), word(block, BIAS_STEP)
-        out_step = word(block, OUT_STEP)
+        x, offsets = word(block, at.X), word(block, at.OFFSETS)
+        taps, panel, blocks = word(block, at.TAPS), word(block, at.PANEL), word(block, at.BLOCKS)
+        weight, previous = word(block, at.WEIGHT), word(block, at.PREVIOUS)
+        bias, floor, is_full = word(block, at.BIAS), word(block, at.FLOOR), word(block, at.IS_FULL)
+        direct, out, pitch = word(block, at.DIRECT), word(block, at.OUT), word(block, at.PITCH)
+        previous_step, bias_step = word(block, at.PREVIOUS_STEP), word(block, at.BIAS_STEP)
+        out_step = word(block, at.OUT_STEP)
         start = 0
         if packs and blocks > 1:
             if direct == 0:
-                out, pitch, out_step = word(block, SCRATCH), row_size, tile_size
+                out, pitch, out_step = word(block, at.SCRATCH), row_size, tile_size
             packing(x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor)
-            x, offsets, start = panel, word(block, LINEAR), 1
+            x, offsets, start = panel, word(block, at.LINEAR), 1
             weight += weight_size * taps
             out, previous, bias = out + out_step, previous + previous_step, bias + bias_step
         for number in range(start, blocks):
             if number == direct:
-                out = word(block, SCRATCH) + number * tile_size
+                out = word(block, at.SCRATCH) + number * tile_size
                 pitch, out_step = row_size, tile_size
             plain(x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor)
             weight += weight_size * taps

@@ -18,7 +18,8 @@ def to_sums(values: NDArray[Any], dtype: str, sums: SumType) -> NDArray[Any]:
     """Values of a dtype in the dtype of their sums; complex ones get a last axis of two parts."""
     if dtype == "bfloat16":
         bits = values.view(np.uint16).astype(np.uint32)
-        return np.asarray((bits << np.uint32(16)).view(np.float32))
+        widened: NDArray[Any] = (bits << np.uint32(16)).view(np.float32)
+        return widened
     if dtype == "bool":
         return (values != 0).astype(sums.dtype)
     if sums.parts == 2:

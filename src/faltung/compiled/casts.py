@@ -1,0 +1,131 @@
+"""Numbers of every dtype as those that sums are kept in, and back with one rounding.
+
+LLVM's own conversions of half precision call functions that not every machine has: float16 and
+bfloat16 are widened and rounded in integer arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from faltung.compiled._jit import intrinsic, kernel
+from faltung.compiled.memory import bits_of, float_of
+
+__all__ = ["Cast", "narrowing", "widening"]
+
+
+class Cast(NamedTuple):
+    """A conversion between memory and sums: the dtype that memory is accessed as, and the cast."""
+
+    memory: str
+    cast: Callable[[Any], Any]
+
+
+@kernel("float32(uint16)")
+def widen_float16(bits: Any) -> Any:
+    """The float32 equal to a float16; infinities and the payload of a NaN are kept."""
+    sign = np.uint32(np.uint32(bits & np.uint16(0x8000)) << np.uint32(16))
+    magnitude = np.uint32(np.uint32(bits & np.uint16(0x7FFF)) << np.uint32(13))
+    if magnitude >= np.uint32(0x0F800000):
+        return float_of(np.uint32(sign | np.uint32(0x70000000) | magnitude))
+    # Moved by 112 binary orders, exactly: subnormal numbers become normal ones.
+    scaled = np.float32(float_of(magnitude) * np.float32(2.0**112))
+    return np.float32(-scaled) if sign else scaled
+
+
+@kernel("float32(uint16)")
+def widen_bfloat16(bits: Any) -> Any:
+    """The float32 equal to a bfloat16."""
+    return float_of(np.uint32(np.uint32(bits) << np.uint32(16)))
+
+
+@kernel("uint16(float32)")
+def round_to_float16(value: Any) -> Any:
+    """The bits of the nearest float16, ties to even; infinity beyond the range."""
+    bits = bits_of(value)
+    sign = np.uint32((bits >> np.uint32(16)) & np.uint32(0x8000))
+    magnitude = np.uint32(bits & np.uint32(0x7FFFFFFF))
+    if magnitude > np.uint32(0x7F800000):
+        rounded = np.uint32(0x7E00 | ((magnitude >> np.uint32(13)) & np.uint32(0x1FF)))
+    elif magnitude >= np.uint32(0x477FF000):  # 65520 and above
+        rounded = np.uint32(0x7C00)
+    elif magnitude < np.uint32(0x38800000):  # subnormal: the adder rounds at the right bit
+        rounded = np.uint32(bits_of(np.float32(float_of(magnitude) + np.float32(0.5))))
+        rounded = np.uint32(rounded - np.uint32(0x3F000000))
+    else:
+        odd = np.uint32((magnitude >> np.uint32(13)) & np.uint32(1))
+        rounded = np.uint32(magnitude - np.uint32(0x38000000) + np.uint32(0xFFF) + odd)
+        rounded = np.uint32(rounded >> np.uint32(13))
+    return np.uint16(sign | rounded)
+
+
+@kernel("uint16(float32)")
+def round_to_bfloat16(value: Any) -> Any:
+    """The bits of the nearest bfloat16, ties to even."""
+    bits = bits_of(value)
+    if np.uint32(bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000):
+        return np.uint16((bits >> np.uint32(16)) | np.uint32(0x40))
+    odd = np.uint32((bits >> np.uint32(16)) & np.uint32(1))
+    return np.uint16(np.uint32(bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
+
+
+@cache
+def _convert(source: str, target: str) -> Callable[[Any], Any]:
+    """The instruction that extends or truncates an integer; between equal dtypes it is none."""
+    is_signed = source.startswith("int")
+    bits, wanted = (8 * np.dtype(dtype).itemsize for dtype in (source, target))
+
+    def emit(builder: Any, value: Any) -> Any:
+        from llvmlite import ir
+
+        if bits == wanted:
+            return value
+        if wanted < bits:
+            return builder.trunc(value, ir.IntType(wanted))
+        extend = builder.sext if is_signed else builder.zext
+        return extend(value, ir.IntType(wanted))
+
+    @intrinsic(f"{target}({source})", emit)
+    def convert(value: Any) -> Any:
+        return np.asarray(value).astype(target)[()]
+
+    return convert
+
+
+@cache
+def _is_nonzero(source: str, target: str) -> Callable[[Any], Any]:
+    """The instruction that gives 1 for every number but 0."""
+
+    def emit(builder: Any, value: Any) -> Any:
+        from llvmlite import ir
+
+        is_set = builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0))
+        return builder.zext(is_set, ir.IntType(8 * np.dtype(target).itemsize))
+
+    @intrinsic(f"{target}({source})", emit)
+    def is_nonzero(value: Any) -> Any:
+        return np.dtype(target).type(value != 0)
+
+    return is_nonzero
+
+
+def widening(dtype: str, target: str) -> Cast:
+    """How memory of a dtype is read as numbers to sum."""
+    if dtype == "bool":
+        return Cast("uint8", _is_nonzero("uint8", target))
+    if dtype in {"float16", "bfloat16"}:
+        return Cast("uint16", widen_float16 if dtype == "float16" else widen_bfloat16)
+    return Cast(dtype, _convert(dtype, target))
+
+
+def narrowing(source: str, dtype: str) -> Cast:
+    """How sums are written to memory of a dtype: rounded once, or modulo the range of integers."""
+    if dtype == "bool":
+        return Cast("uint8", _is_nonzero(source, "uint8"))
+    if dtype in {"float16", "bfloat16"}:
+        return Cast("uint16", round_to_float16 if dtype == "float16" else round_to_bfloat16)
+    return Cast(dtype, _convert(source, dtype))
