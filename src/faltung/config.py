@@ -62,16 +62,19 @@ class _PrecisionChange:
         global _default_precision  # noqa: PLW0603
         self._precision, self._before = precision, _default_precision
         self._tokens: list[Token[str | None]] = []
-        self._is_local = _local_precision.get() is not None
-        if self._is_local:
-            _local_precision.set(precision)
-        else:
+        self._change: Token[str | None] | None = None
+        if _local_precision.get() is None:
             _default_precision = precision
+        else:
+            self._change = _local_precision.set(precision)
 
     def __enter__(self) -> None:
         global _default_precision  # noqa: PLW0603
-        if not self._is_local and not self._tokens:
-            _default_precision = self._before
+        if not self._tokens:  # the change was meant for the block: take it back outside
+            if self._change is None:
+                _default_precision = self._before
+            else:
+                _local_precision.reset(self._change)
         self._tokens.append(_local_precision.set(self._precision))
 
     def __exit__(self, *error: object) -> None:

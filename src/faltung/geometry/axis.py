@@ -30,6 +30,9 @@ class AxisGeometry:
 
     span: int
     stride: int
+    kernel: int
+    dilation: int
+    padding: tuple[int, int] | str
 
     def places(self, n: int) -> int:
         """The number of outputs for n inputs; 0 where the window does not fit."""
@@ -151,6 +154,21 @@ class AxisChain(AxisGeometry):
 
     first: AxisGeometry
     second: AxisGeometry
+    dilation = 1
+
+    @property
+    def kernel(self) -> int:  # type: ignore[override]
+        """A window of this size sees the same cells, if the taps leave no gaps."""
+        return self.span
+
+    @property
+    def padding(self) -> tuple[int, int] | str:  # type: ignore[override]
+        """Both paddings joined; a name stays where one of them depends on the input."""
+        parts = self.first.padding, self.second.padding
+        for part in parts:
+            if isinstance(part, str):
+                return part
+        return self.resolve(self.span)
 
     @cached_property
     def span(self) -> int:  # type: ignore[override]

@@ -48,9 +48,7 @@ class Signature:
     inputs: tuple[Operand, ...]
     outputs: tuple[Operand, ...]
 
-    def bind(
-        self, shapes: Mapping[str, Shape | None], known: Mapping[str, int]
-    ) -> dict[str, int]:
+    def bind(self, shapes: Mapping[str, Shape | None], known: Mapping[str, int]) -> dict[str, int]:
         """The named sizes that the shapes agree on.
 
         Parameters

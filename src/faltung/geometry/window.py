@@ -102,6 +102,26 @@ class Window:
             f"padding={padding!r}, ceil_mode={ceil_mode!r})"
         )
 
+    @property
+    def kernel_size(self) -> PerAxis:
+        """Taps of the window."""
+        return self._each(lambda axis: axis.kernel)
+
+    @property
+    def stride(self) -> PerAxis:
+        """Cells between neighbouring places."""
+        return self._each(lambda axis: axis.stride)
+
+    @property
+    def dilation(self) -> PerAxis:
+        """Cells between neighbouring taps."""
+        return self._each(lambda axis: axis.dilation)
+
+    @property
+    def padding(self) -> PerAxis:
+        """The ``(before, after)`` pair, or the name where the padding depends on the input."""
+        return self._each(lambda axis: axis.padding)
+
     def _each(self, ask: Callable[..., Result], *values: object) -> PerAxis:
         """Ask every axis; `values` hold for all axes or have one entry an axis."""
         columns = [self._column(value) for value in values]
@@ -161,7 +181,7 @@ class Window:
     @property
     def jump(self) -> PerAxis:
         """Cells between the receptive fields of neighbouring outputs; the stride."""
-        return self._each(lambda axis: axis.stride)
+        return self.stride
 
     def then(self, other: Window) -> Window:
         """Compose with a window on the outputs: one window on the input of the first."""
