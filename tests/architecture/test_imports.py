@@ -77,6 +77,20 @@ def test_files_stay_small_enough_to_read(path):
             assert lines <= most, f"{node.name} has {lines} lines"
 
 
+@pytest.mark.parametrize("layer", ["operators", "plans"])
+def test_siblings_do_not_import_each_other(layer):
+    """What several share is in files that begin with an underscore."""
+    folder = ROOT / layer
+    for path in folder.glob("[!_]*.py"):
+        siblings = {f"faltung.{layer}.{other.stem}" for other in folder.glob("[!_]*.py")}
+        imported = {
+            node.module
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)
+        }
+        assert not imported & siblings, path
+
+
 def test_only_one_module_compiles():
     for path in SOURCES:
         is_door = path.name == "_jit.py"
