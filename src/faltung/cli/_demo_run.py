@@ -19,7 +19,7 @@ __all__ = ["Outcome", "Textbook", "run_step"]
 # Multiply-adds that the textbook loops are timed on; enough for some 10 ms in plain Python.
 _TEXTBOOK_MACS = 20_000
 # Seconds that are spent on repeating an evaluation.
-_BUDGET = 0.3
+_BUDGET = 0.15
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,13 @@ def _write_pictures(directory: Path, outcome: Outcome) -> Entry:
 
 
 def _save(path: Path, picture: Array) -> None:
-    from faltung.cli._pictures import Picture, write
+    from PIL import Image
 
-    write(path, Picture(picture), force=True)
+    from faltung.cli._files import replaced
+
+    with replaced(path, force=True) as file:
+        # Level 2 takes a third of the time of the default 6, for 3 % more bytes.
+        Image.fromarray(picture).save(file, "PNG", compress_level=2)
 
 
 def _machine() -> str:
