@@ -14,19 +14,11 @@ from faltung.operators._arrays import is_known_dtype
 from faltung.typing import Shape
 
 __all__ = [
-    "as_flag",
     "as_number",
     "as_scalar_of",
     "choice",
     "window_padding",
 ]
-
-
-def as_flag(value: object, name: str) -> bool:
-    """`value` if it is True or False."""
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    raise OptionError(f"{name} is {short_repr(value)}, expected True or False")
 
 
 def as_number(value: object, name: str) -> Any:

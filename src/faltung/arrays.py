@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from faltung._door import door
-from faltung._plain import as_flag, as_scalar_of, choice, window_padding
+from faltung._plain import as_scalar_of, choice, window_padding
 from faltung.errors import DTypeError, ShapeError, WindowError
 from faltung.geometry.arguments import as_int, as_ints
 from faltung.geometry.border import canonical_mode
 from faltung.operators._arrays import as_array, check_cast, check_out, joint_dtype
+from faltung.operators._checks import as_flag
 from faltung.operators.conv import conv
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Shape
 
@@ -62,7 +63,7 @@ def filter_array(
         What the cells beyond the ends show: any border mode of `conv`. ``"reflect"`` does not
         repeat the edge, as in NumPy (`scipy.ndimage` calls that ``"mirror"``).
     cval : number, optional
-        The value of cells outside for the border ``"constant"``.
+        The value of cells outside for the border ``"constant"``; others do not look at it.
     origin : int or sequence of int, optional
         Shifts the kernel's centre, ``k // 2``, as in `scipy.ndimage`: from ``-(k // 2)`` to
         ``(k - 1) // 2``, positive numbers let the window see earlier cells.

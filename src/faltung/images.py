@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from faltung._door import door
-from faltung._plain import as_flag, as_scalar_of, window_padding
+from faltung._plain import as_scalar_of, window_padding
 from faltung.errors import DTypeError, OptionError, ShapeError, WindowError
 from faltung.geometry.arguments import as_ints
 from faltung.geometry.border import canonical_mode
 from faltung.operators._arrays import as_array, is_known_dtype
+from faltung.operators._checks import as_flag
 from faltung.operators.conv import conv
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints
 
@@ -43,7 +44,7 @@ def filter_image(
         What the pixels beyond the edges show: any border mode of `conv`. ``"reflect"`` does not
         repeat the edge.
     cval : number, optional
-        The value of pixels outside for the border ``"constant"``.
+        The value of pixels outside for the border ``"constant"``; others do not look at it.
     anchor : "center" or int or pair of int, optional
         The cell of the kernel that lies on the pixel, row first; ``"center"`` is ``k // 2``.
     flip : bool, optional

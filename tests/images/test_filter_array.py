@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ml_dtypes import bfloat16
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -136,6 +137,17 @@ def test_the_dtype_is_that_of_numpy(x_type: str, kernel_type: str) -> None:
     got = filter_array(x, kernel)
     assert got.dtype == np.result_type(x, kernel)
     assert np.array_equal(got, np.full(6, got.dtype.type(1 if got.dtype == bool else 3)))
+
+
+def test_bfloat16_is_one_of_the_dtypes() -> None:
+    x, kernel = np.arange(6).astype(bfloat16), np.ones(3, bfloat16)
+    got = filter_array(x, kernel, border="edge")
+    assert got.dtype == bfloat16
+    assert got.tolist() == [1, 3, 6, 9, 12, 14]
+    x[2] = np.nan
+    got = filter_array(x, kernel, border="edge", nan="ignore")
+    assert got.dtype == bfloat16
+    assert got.tolist() == [1, 1.5, 6, 10.5, 12, 14]
 
 
 def test_integers_wrap_unless_a_wider_dtype_is_asked_for() -> None:

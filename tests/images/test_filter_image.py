@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ml_dtypes import bfloat16
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -108,6 +109,15 @@ def test_floats_keep_their_dtype_and_their_nan(dtype: str) -> None:
     assert got.dtype == image.dtype
     assert np.isnan(got[:, :, 0]).sum() == 9
     assert np.allclose(got[:, :, 1], 1, rtol=1e-3)
+
+
+def test_bfloat16_is_one_of_the_dtypes() -> None:
+    image = np.array([[1, 2, 3]], np.uint8)
+    got = filter_image(image.astype(bfloat16), [[1, 1, 1]], border="edge")
+    assert got.dtype == bfloat16
+    assert got.tolist() == [[4, 6, 8]]
+    assert np.array_equal(filter_image(image, [[1, 1, 1]], border="edge", dtype=bfloat16), got)
+    assert filter_image(got, [[100]], dtype=np.uint8).tolist() == [[255, 255, 255]]
 
 
 def test_float32_is_computed_in_float32_and_integers_in_float64() -> None:
