@@ -85,8 +85,8 @@ def through_every_algorithm(function, *arguments, **options):
     for name in ft.algorithms():
         try:
             results.append((name, function(*arguments, **options, algorithm=name)))
-        except ft.OptionError as error:
-            assert name in str(error), error
+        except ft.OptionError:
+            continue
     assert len(results) > 1, "no algorithm does this"
     return results
 

@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from direct_sums import direct_sum, through_every_algorithm
 from numpy.lib.stride_tricks import as_strided
 
 import faltung as ft
+from direct_sums import direct_sum, through_every_algorithm
 
 DTYPES = ["bool", "int8", "uint8", "int32", "int64", "uint64"]
 DTYPES += ["float16", "float32", "float64", "complex64", "complex128"]
