@@ -115,6 +115,8 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], type[Exce
     (filter_array, (PICTURE, BLUR), {"axes": 1}, ShapeError, "names 1 axes, the kernel has 2"),
     (filter_array, (PICTURE, BLUR), {"axes": (1, -1)}, ShapeError, "names an axis twice"),
     (filter_array, (PICTURE, [1, 2]), {"axes": "x"}, WindowError, "axes is 'x'"),
+    (filter_array, (PICTURE, BLUR), {"axes": np.array(1)}, ShapeError, "names 1 axes"),
+    (filter_array, (PICTURE, [1, 2]), {"axes": int}, WindowError, "axes is <class 'int'>"),
     (filter_array, (PICTURE, [1, 2]), {"axes": True}, WindowError, "axes is True"),
     (
         filter_array,
@@ -161,6 +163,7 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], type[Exce
     (kernels.gaussian, (True,), {}, WindowError, "sigma is True"),
     (kernels.gaussian, ("wide",), {}, WindowError, "sigma is 'wide'"),
     (kernels.gaussian, ((1, 2),), {"ndim": 3}, WindowError, "2 entries, ndim is 3"),
+    (kernels.gaussian, (np.uint8,), {}, WindowError, "sigma is <class 'numpy.uint8'>"),
     (kernels.gaussian, ((),), {}, WindowError, "0 entries"),
     (kernels.gaussian, ([[1], [2]],), {}, WindowError, "sigma is [1]"),
     (kernels.gaussian, (1,), {"truncate": -4}, WindowError, "truncate is -4"),

@@ -238,6 +238,7 @@ def test_scalars_multiply_and_the_second_is_conjugated() -> None:
     assert scipy_like.correlate(2, 3) == 6
     assert scipy_like.correlate(1j, 1j) == 1
     assert scipy_like.convolve(1j, 1j) == -1
+    assert np.isnan(scipy_like.convolve(np.inf, 0))
     assert type(scipy_like.convolve(2.0, 3.0)) is type(signal.convolve(2.0, 3.0))
 
 

@@ -184,14 +184,14 @@ def _places(axes: object, rank: int, x: Array) -> Shape:
     """The axis of x that each axis of the kernel lies along, counted from the first."""
     if axes is None:
         return tuple(range(x.ndim - rank, x.ndim))
-    if not isinstance(axes, Sequence | np.ndarray):
-        axes = (axes,)
-    if len(axes) != rank:
+    is_one = np.ndim(axes) == 0 if isinstance(axes, np.ndarray) else not isinstance(axes, Sequence)
+    names = [axes] if is_one else list(axes)  # type: ignore[call-overload]
+    if len(names) != rank:
         raise ShapeError(
-            f"axes {short_repr(axes)} names {len(axes)} axes, the kernel has {rank}",
+            f"axes {short_repr(axes)} names {len(names)} axes, the kernel has {rank}",
             "Name one axis of x for each axis of the kernel",
         )
-    places = [as_int(axis, "axes", -x.ndim) for axis in axes]
+    places = [as_int(axis, "axes", -x.ndim) for axis in names]
     if max(places) >= x.ndim:
         raise ShapeError(f"axes {short_repr(axes)} names an axis that x {x.shape} does not have")
     places = [place % x.ndim for place in places]

@@ -286,7 +286,8 @@ def _convolution(x: Array, v: Array, mode: str, method: str) -> Array:
     choice(method, "method", METHODS)
     dtype = joint_dtype((x.dtype, v.dtype), "in1 and in2")
     if x.ndim == 0:
-        product: Array = np.multiply(x, v)
+        with np.errstate(all="ignore"):
+            product: Array = np.multiply(x, v)
         return product
     if x.size == 0 or v.size == 0:
         raise ShapeError(f"an operand is empty: in1 {x.shape}, in2 {v.shape}")

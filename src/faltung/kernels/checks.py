@@ -36,8 +36,8 @@ def entries_of(value: object) -> list[object] | None:
     """The entries of a sequence or of an array with axes, None for everything else."""
     if isinstance(value, str | bytes):
         return None
-    if isinstance(value, Sequence) or getattr(value, "ndim", 0) > 0:
-        return list(value)  # type: ignore[call-overload,no-any-return]
+    if isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0):
+        return list(value)
     return None
 
 
