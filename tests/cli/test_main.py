@@ -114,6 +114,18 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(tmp_path):
             image.load()
 
 
+def test_ctrl_c_inside_generated_code_ends_with_130_too():
+    code = (
+        "import sys; from faltung.cli import info, main;"
+        "info.run = lambda arguments: exec('raise KeyboardInterrupt');"
+        "sys.exit(main(['info']))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (result.returncode, result.stderr) == (130, "faltung: interrupted\n")
+
+
 def test_a_reader_that_leaves_early_is_no_traceback():
     read, write = os.pipe()
     os.close(read)

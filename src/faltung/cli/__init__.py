@@ -50,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:
+        # An interrupt that came through exec(), as in the making of a dataclass, leaves a mark by
+        # which the interpreter ends with SIGINT although it was handled; exec() takes it away.
+        exec("")
         return _complain("interrupted", INTERRUPTED)
     except UsageError as error:
         return _complain(error, BAD_USAGE)
