@@ -114,14 +114,16 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(tmp_path):
             image.load()
 
 
-def test_ctrl_c_inside_generated_code_ends_with_130_too():
-    code = (
-        "import sys; from faltung.cli import info, main;"
-        "info.run = lambda arguments: exec('raise KeyboardInterrupt');"
-        "sys.exit(main(['info']))"
+def test_ctrl_c_inside_generated_code_ends_with_130_too(tmp_path):
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "from faltung.cli import info, main\n"
+        "info.run = lambda arguments: exec('raise KeyboardInterrupt')\n"
+        "sys.exit(main(['info']))\n"
     )
+    program = [sys.executable, "-m", "interrupted"]
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        program, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert (result.returncode, result.stderr) == (130, "faltung: interrupted\n")
 
