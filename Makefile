@@ -49,8 +49,8 @@ test-bridges:
 test-peers:
 	@echo "test-peers: nothing to do yet, no comparison needs a package beyond those of 'make test'"
 
-bench:
-	@echo "bench: nothing to do yet, the benchmark comes with the compiled plans"
+bench: $(VENV)/.faltung
+	$(BIN)/python benchmarks/compiled.py --json benchmarks/results/compiled.json
 
 docs:
 	@echo "docs: nothing to build yet, documentation lives in README.md, docs/ and the docstrings"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from itertools import islice
 from reprlib import repr as short_repr
+
+import numpy as np
 
 from faltung.errors import WindowError
 from faltung.geometry.axis import PADDING_NAMES
 
-__all__ = ["as_int", "as_ints", "as_padding", "length_of"]
+__all__ = ["as_int", "as_ints", "as_padding", "length_of", "unpacked"]
 
+MOST_AXES = 64  # NumPy's own limit
 LIMIT = 2**60  # so that sums of a few of these stay inside int64
 
 
@@ -33,14 +37,9 @@ def _is_large(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) >= LIMIT
 
 
-def is_sequence(value: object) -> bool:
-    """Whether `value` holds one entry an axis."""
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
 def as_ints(value: object, name: str, rank: int, minimum: int = 1) -> tuple[int, ...]:
     """One int an axis, from an int or from a sequence of `rank` ints."""
-    value = _unpacked(value)
+    value = unpacked(value)
     if not isinstance(value, tuple | list):
         return (as_int(value, name, minimum),) * rank
     if len(value) != rank:
@@ -55,7 +54,7 @@ def as_padding(
     value: object, rank: int, *, name: str = "padding", minimum: int = 0
 ) -> tuple[tuple[int, int] | str, ...]:
     """One ``(before, after)`` pair or one canonical name an axis."""
-    value = _unpacked(value)
+    value = unpacked(value)
     if isinstance(value, str):
         return (_padding_name(value, name),) * rank
     if not isinstance(value, tuple | list):
@@ -66,7 +65,7 @@ def as_padding(
             f"{name} {short_repr(value)} has {len(value)} entries for {_axes(rank)}",
             "Give one int, one int an axis, one (before, after) pair an axis, or a name",
         )
-    return tuple(_pair(_unpacked(entry), name, minimum) for entry in value)
+    return tuple(_pair(unpacked(entry), name, minimum) for entry in value)
 
 
 def _pair(entry: object, name: str, minimum: int) -> tuple[int, int]:
@@ -91,18 +90,18 @@ def _padding_name(value: str, name: str) -> str:
 
 def length_of(*values: object) -> int | None:
     """The number of axes that the arguments speak of, or None where all hold for every axis."""
-    for value in map(_unpacked, values):
+    for value in map(unpacked, values):
         if isinstance(value, tuple | list):
             return len(value)
     return None
 
 
-def _unpacked(value: object) -> object:
-    """NumPy arrays of one or more dimensions as lists, ranges and the like as tuples."""
-    if hasattr(value, "tolist") and getattr(value, "ndim", 0) > 0:
+def unpacked(value: object) -> object:
+    """Arrays of one or more dimensions as lists, ranges and the like as tuples."""
+    if isinstance(value, np.ndarray) and value.ndim > 0:
         return value.tolist()
-    if is_sequence(value) and not isinstance(value, tuple | list):
-        return tuple(value)  # type: ignore[arg-type]
+    if isinstance(value, Sequence) and not isinstance(value, tuple | list | str | bytes):
+        return tuple(islice(value, MOST_AXES + 1))
     return value
 
 

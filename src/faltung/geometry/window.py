@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from faltung.errors import WindowError
-from faltung.geometry.arguments import as_int, as_ints, as_padding, length_of
+from faltung.geometry.arguments import as_int, as_ints, as_padding, length_of, unpacked
 from faltung.geometry.axis import AxisChain, AxisGeometry, AxisWindow
 from faltung.typing import Ints, Padding
 
@@ -129,6 +129,7 @@ class Window:
         return answers[0] if self._is_scalar else answers
 
     def _column(self, value: object) -> Sequence[object]:
+        value = unpacked(value)
         if isinstance(value, tuple | list):
             if len(value) != len(self.axes):
                 raise WindowError(

@@ -1,0 +1,264 @@
+"""What the compiled layer reaches here: shares of the peak, ratios to NumPy and SciPy.
+
+Contenders take turns in short blocks, in one process and with the same number of threads, because
+the speed of a shared machine changes by the second. Reported is the best quarter of the blocks.
+
+    python benchmarks/compiled.py [--threads 2] [--rounds 24] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import faltung as ft
+from faltung.compiled import machine, parallel
+from faltung.compiled._jit import intrinsic, job
+from faltung.compiled.simd import Emitter, Interpreter
+from faltung.compiled.variants import find_row
+
+# By name: batch, channels, filters, kernel, size, parameters.
+CASES = {
+    "3x3 64->64 56": (1, 64, 64, 3, 56, {"padding": 1}),
+    "3x3 64->64 56 N8": (8, 64, 64, 3, 56, {"padding": 1}),
+    "3x3 128->128 28": (1, 128, 128, 3, 28, {"padding": 1}),
+    "1x1 256->64 56": (1, 256, 64, 1, 56, {}),
+    "3x3 8->8 64": (1, 8, 8, 3, 64, {"padding": 1}),
+    "3x3 8->8 256": (1, 8, 8, 3, 256, {"padding": 1}),
+    "3x3 16->32 128": (1, 16, 32, 3, 128, {"padding": 1}),
+    "5x5 32->32 96": (1, 32, 32, 5, 96, {"padding": 2}),
+    "7x7/2 8->64 224": (1, 8, 64, 7, 224, {"padding": 3, "stride": 2}),
+    "3x3 dilated 32->32 64": (1, 32, 32, 3, 64, {"padding": 2, "dilation": 2}),
+    "3x3 depthwise 64 112": (1, 64, 64, 3, 112, {"padding": 1, "groups": 64}),
+    "1x1 64->128 64": (1, 64, 128, 1, 64, {}),
+}
+REGISTERS = 16
+
+
+def peak_job() -> Any:
+    """A job that multiplies and adds in registers only."""
+    element = find_row("float32").element
+
+    def run(machine_: Any, count: Any, out: Any) -> None:
+        factor = machine_.load(out)
+
+        def step(_number: Any, sums: Any) -> list[Any]:
+            return [machine_.multiply_add(factor, factor, total) for total in sums]
+
+        for total in machine_.loop(count, [machine_.zero()] * REGISTERS, step):
+            machine_.store(total, out)
+
+    def emit(builder: Any, count: Any, out: Any) -> None:
+        run(Emitter(builder, element), count, out)
+
+    @intrinsic("void(intp, intp)", emit, key=f"peak {element}")
+    def spin(count: int, out: int) -> None:
+        run(Interpreter(element), count, out)
+
+    @job(key=f"peak {element}")
+    def peak(_thread: int, arguments: int, number: int) -> None:
+        spin(20_000, arguments + 512 * (1 + number))
+
+    return peak, 2 * 20_000 * REGISTERS * element.lanes
+
+
+def peak_run(threads: int) -> tuple[Callable[[], None], int]:
+    """The peak as a contender, and the operations of one call."""
+    peak, operations = peak_job()
+    jobs = 4 * threads
+    arguments = np.zeros(64 * (jobs + 2), np.int64)
+    return lambda: parallel.run(peak, arguments, jobs, threads), operations * jobs
+
+
+def unfold_and_multiply(x: Any, weight: Any, **parameters: Any) -> Callable[[], Any]:
+    """NumPy's formulation: every window copied to a column, one matrix product a group."""
+    stride, dilation = parameters.get("stride", 1), parameters.get("dilation", 1)
+    padding, groups = parameters.get("padding", 0), parameters.get("groups", 1)
+    batch, channels = x.shape[:2]
+    filters, _, kernel, _ = weight.shape
+    matrix = weight.reshape(groups, filters // groups, -1)
+
+    def run() -> Any:
+        padded = np.pad(x, [(0, 0), (0, 0), (padding, padding), (padding, padding)])
+        views = ft.windows(padded, (kernel, kernel), stride=stride, dilation=dilation)
+        rows, columns = views.shape[2:4]
+        columns_first = views.transpose(0, 1, 4, 5, 2, 3)
+        cells = columns_first.reshape(batch, groups, channels // groups * kernel**2, -1)
+        return (matrix @ cells).reshape(batch, filters, rows, columns)
+
+    return run
+
+
+def take_turns(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Seconds a call of each contender: the mean of the best quarter of its blocks."""
+    blocks: dict[str, list[float]] = {name: [] for name in contenders}
+    for run in contenders.values():
+        run()
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            run()
+            start, calls = time.perf_counter(), 0
+            while time.perf_counter() - start < 0.02 or calls < 2:
+                run()
+                calls += 1
+            blocks[name].append((time.perf_counter() - start) / calls)
+    return {name: float(np.mean(sorted(ts)[: -(-len(ts) // 4)])) for name, ts in blocks.items()}
+
+
+def dense_cases(threads: int, rounds: int) -> list[dict[str, Any]]:
+    """Convolutions against the peak and against unfold-and-multiply."""
+    rng = np.random.default_rng(0)
+    peak, peak_operations = peak_run(threads)
+    results = []
+    for name, (batch, channels, filters, kernel, size, parameters) in CASES.items():
+        groups = parameters.get("groups", 1)
+        x = rng.standard_normal((batch, channels, size, size)).astype("f4")
+        weight = rng.standard_normal((filters, channels // groups, kernel, kernel)).astype("f4")
+        operator = ft.Conv(weight, **parameters)
+        out = operator(x)
+        unfold = unfold_and_multiply(x, weight, **parameters)
+        exact = ft.conv(x.astype("f8"), weight.astype("f8"), **parameters)
+        seconds = take_turns(
+            {
+                "operator": lambda op=operator, x=x, out=out: op(x, out=out),
+                "function": lambda x=x, w=weight, p=parameters: ft.conv2d(x, w, **p),
+                "unfold": unfold,
+                "peak": peak,
+            },
+            rounds,
+        )
+        operations = operator.describe(x.shape).flops
+        top = peak_operations / seconds["peak"]
+        results.append(
+            {
+                "case": name,
+                "gflops": operations / seconds["operator"] / 1e9,
+                "function_gflops": operations / seconds["function"] / 1e9,
+                "peak_gflops": top / 1e9,
+                "share_of_peak": operations / seconds["operator"] / top,
+                "times_unfold": seconds["unfold"] / seconds["operator"],
+                "function_times_unfold": seconds["unfold"] / seconds["function"],
+                "error": float(np.abs(out - exact).max() / np.abs(exact).max()),
+                "unfold_error": float(np.abs(unfold() - exact).max() / np.abs(exact).max()),
+            }
+        )
+    return results
+
+
+def image_case(rounds: int) -> dict[str, Any]:
+    """One large picture against SciPy."""
+    from scipy import ndimage, signal
+
+    rng = np.random.default_rng(0)
+    picture = rng.standard_normal((2048, 2048)).astype("f4")
+    kernel = rng.standard_normal((3, 3)).astype("f4")
+    operator = ft.Conv(kernel[None, None], padding=1)
+    out = operator(picture[None])
+    seconds = take_turns(
+        {
+            "operator": lambda: operator(picture[None], out=out),
+            "function": lambda: ft.conv2d(picture[None], kernel[None, None], padding=1),
+            "correlate2d": lambda: signal.correlate2d(picture, kernel, "same"),
+            "ndimage": lambda: ndimage.correlate(picture, kernel, mode="constant"),
+        },
+        max(rounds // 4, 4),
+    )
+    return {
+        "case": "3x3 on one 2048x2048 channel",
+        "milliseconds": 1e3 * seconds["operator"],
+        "times_correlate2d": seconds["correlate2d"] / seconds["operator"],
+        "function_times_correlate2d": seconds["correlate2d"] / seconds["function"],
+        "times_ndimage": seconds["ndimage"] / seconds["operator"],
+    }
+
+
+START = """
+import time, numpy as np, faltung as ft
+x, weight = np.ones((1, 64, 56, 56), "f4"), np.ones((64, 64, 3, 3), "f4")
+start = time.perf_counter()
+ft.conv2d(x, weight, padding=1)
+print(time.perf_counter() - start)
+"""
+
+
+def start_up() -> dict[str, float]:
+    """Seconds of the first compiled call in a new process, with a cold and a warm cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "FALTUNG_CACHE_DIR": folder}
+
+        def first_call() -> float:
+            command = [sys.executable, "-c", START]
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=True
+            )
+            return float(done.stdout)
+
+        cold = first_call()
+        return {"cold_seconds": cold, "warm_seconds": min(first_call() for _ in range(5))}
+
+
+def small_calls() -> dict[str, float]:
+    """Microseconds of calls so small that their fixed cost is all there is."""
+    picture, kernel = np.ones((1, 1, 6, 8), "f4"), np.array([[[[1.0, -1.0]]]], "f4")
+    x, weight = np.ones((1, 8, 8, 8), "f4"), np.ones((8, 8, 3, 3), "f4")
+    operator = ft.Conv(weight, padding=1)
+    seconds = take_turns(
+        {
+            "conv2d 6x8, 1x2": lambda: ft.conv2d(picture, kernel),
+            "operator 8x8x8->8": lambda: operator(x),
+            "conv2d 8x8x8->8": lambda: ft.conv2d(x, weight, padding=1),
+        },
+        8,
+    )
+    return {name: 1e6 * value for name, value in seconds.items()}
+
+
+def show(results: dict[str, Any]) -> None:
+    """A table for the terminal."""
+    print(f"{results['isa']}, {results['threads']} threads")
+    print(f"{'case':<24}{'GFLOP/s':>9}{'peak':>7}{'share':>7}{'unfold':>8}{'call':>7}{'error':>9}")
+    for row in results["dense"]:
+        print(
+            f"{row['case']:<24}{row['gflops']:>9.0f}{row['peak_gflops']:>7.0f}"
+            f"{row['share_of_peak']:>7.0%}{row['times_unfold']:>7.1f}×"
+            f"{row['function_times_unfold']:>6.1f}×{row['error']:>9.0e}"
+        )
+    for part in ("image", "start_up", "small_calls"):
+        print(
+            part, {k: round(v, 2) if isinstance(v, float) else v for k, v in results[part].items()}
+        )
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=parallel.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=24)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    ft.set_num_threads(arguments.threads)
+    results = {
+        "isa": machine.isa(),
+        "threads": arguments.threads,
+        "dense": dense_cases(arguments.threads, arguments.rounds),
+        "image": image_case(arguments.rounds),
+        "start_up": start_up(),
+        "small_calls": small_calls(),
+    }
+    show(results)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
