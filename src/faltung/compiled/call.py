@@ -109,7 +109,7 @@ def _tap_offsets(schedule: Schedule, size: int) -> NDArray[np.int64]:
     return (channels[:, None] + taps).ravel()
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def prepare(
     task: DirectTask, sums: SumType, row: Row, has_bias: bool, x_steps: Strides, y_steps: Strides
 ) -> Prepared:
@@ -208,6 +208,7 @@ def _sizes(schedule: Schedule, shape: Shape, row: Row) -> dict[int, int]:
     }
 
 
+_MOST_KEPT = 32 << 20
 _workspaces: deque[NDArray[np.uint8]] = deque(maxlen=4)
 
 
@@ -227,4 +228,5 @@ def take_workspace(size: int) -> NDArray[np.uint8]:
 
 def give_back(memory: NDArray[np.uint8]) -> None:
     """Keep the memory of a call that is over for the next one: fresh pages cost a fault each."""
-    _workspaces.append(memory)
+    if memory.size <= _MOST_KEPT:
+        _workspaces.append(memory)

@@ -102,7 +102,7 @@ def run(task: DirectTask, x: NDArray[Any], packed: PackedWeights, y: NDArray[Any
     Parameters
     ----------
     task : DirectTask
-        One that `facts` does not refuse, with at least one output and one channel.
+        One that `facts` does not refuse, with at least one channel.
     x : ndarray, (batch, groups * channels, *spatial)
         Of the task's dtype and any strides, aligned and in native byte order; one to three
         spatial axes.
@@ -113,6 +113,8 @@ def run(task: DirectTask, x: NDArray[Any], packed: PackedWeights, y: NDArray[Any
     """
     sums = task.sums
     assert sums is not None, task.dtype
+    if y.size == 0:
+        return
     kind = prepare(task, sums, packed.row, packed.has_bias, steps_of(x), steps_of(y))
     jobs, step = kind.schedule.jobs, kind.schedule.workspace
     threads = min(jobs, parallel.get_num_threads())

@@ -180,7 +180,8 @@ class _Cutter:
     def count(self, box: tuple[int, int, int]) -> int:
         """How many boxes there are."""
         axis_d, axis_h, axis_w = self.shape.axes
-        count = self.shape.batch * self.shape.groups * -(-axis_d.outputs // box[0])
+        samples = max(1, self.shape.batch)
+        count = samples * self.shape.groups * -(-axis_d.outputs // box[0])
         if self.is_flat:
             return count * -(-axis_h.outputs * axis_w.outputs // box[2])
         return count * -(-axis_h.outputs // box[1]) * -(-axis_w.outputs // box[2])

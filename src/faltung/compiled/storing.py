@@ -36,34 +36,29 @@ def finish(source: str, dtype: str) -> Job:
     memory_dtype, narrow = narrowing(source, dtype)
     load, store = loader(source), storer(memory_dtype)
     size = np.dtype(source).itemsize
+    memory_size = np.dtype(memory_dtype).itemsize
     is_signed = dtype.startswith("int")
     zero = np.dtype(memory_dtype).type(0)
 
     @job
     def run_finish(block: int, call: int, _job: int) -> None:
-        first, rows, count = (
-            word(block, at.TILE_ROW),
-            word(block, at.TILE_ROWS),
-            word(block, at.TILE_VALID),
-        )
-        tile, pitch = (
-            word(block, at.TILE) + word(block, at.TILE_SKIP) * size,
-            word(block, at.TILE_PITCH),
-        )
+        count, first = word(block, at.TILE_VALID), word(block, at.TILE_ROW)
+        source_row = word(block, at.TILE) + word(block, at.TILE_SKIP) * size
         row_step, parts = word(call, at.Y_ROW), word(call, at.Y_PARTS)
         step, is_relu = word(call + _AXIS_W, at.Y_STEP), word(call, at.IS_RELU)
-        for r in range(rows):
-            row = first + r
-            y = (
-                word(block, at.TILE_Y)
-                + row // parts * row_step
-                + row % parts * word(call, at.Y_PART)
-            )
-            source_row = tile + r * pitch
-            for i in range(count):
-                value = narrow(load(source_row, i))
-                if is_signed and is_relu and value < 0:
-                    value = zero
-                store(y + i * step, 0, value)
+        for row in range(first, first + word(block, at.TILE_ROWS)):
+            y = word(block, at.TILE_Y) + row // parts * row_step
+            y += row % parts * word(call, at.Y_PART)
+            if is_signed and is_relu:
+                for i in range(count):
+                    value = narrow(load(source_row, i))
+                    store(y + i * step, 0, value if value > 0 else zero)
+            elif step == memory_size:
+                for i in range(count):
+                    store(y, i, narrow(load(source_row, i)))
+            else:
+                for i in range(count):
+                    store(y + i * step, 0, narrow(load(source_row, i)))
+            source_row += word(block, at.TILE_PITCH)
 
     return run_finish
