@@ -16,9 +16,9 @@ from direct_oracle import (
     shapes_of,
     task_2d,
 )  # fmt: skip
-from faltung.compiled import parallel
+from faltung.compiled import _jit, parallel
 from faltung.compiled.direct import Axis, DirectTask, facts, pack, run
-from faltung.compiled.schedule import MOST_WORKSPACE
+from faltung.compiled.schedule import MOST_WORKSPACE, chunks_of
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -223,3 +223,57 @@ def test_equal_tasks_share_what_was_prepared():
     assert task_2d(3, 4, 5, 6) == task_2d(3, 4, 5, 6)
     assert hash(task_2d(3, 4, 5, 6)) == hash(task_2d(3, 4, 5, 6))
     assert task_2d(3, 4, 5, 6) != task_2d(3, 4, 5, 7)
+
+
+def test_new_shapes_of_a_known_dtype_compile_nothing(monkeypatch):
+    compute(task_2d(2, 3, 5, 5), *_normal(task_2d(2, 3, 5, 5)))
+
+    def refuse(self, **_options):
+        raise AssertionError(f"{self} was compiled")
+
+    monkeypatch.setattr(_jit.Job, "_compile", refuse)
+    monkeypatch.setattr(_jit.Kernel, "_compile", refuse)
+    one = Axis(1, 1, 1)
+    for task in (
+        task_2d(9, 17, 50, 30, 5, 2, stride=2),
+        task_2d(64, 8, 40, 40, 1, 0, is_relu=True),
+        DirectTask(2, 3, 1, 1, (one, one, axis(100, 9, 1, 3, 4, 4)), "float32"),
+        DirectTask(2, 1, 4, 5, (axis(6, 3), axis(7, 2), axis(8, 1)), "float32", fill=1.5),
+    ):
+        compute(task, *_normal(task))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 17, 64, 1000])
+@pytest.mark.parametrize("taps", [1, 9, 49, 160, 161, 1000])
+def test_chunks_cover_all_taps_and_fit_the_panel(channels, taps):
+    chunks = chunks_of(channels, taps)
+    assert 1 <= chunks.taps <= 160
+    assert chunks.channels == 1 or chunks.taps == chunks.channels * taps
+    assert chunks.channels <= channels
+    # Chunks are about equally long: none is a remainder of a few taps.
+    pieces = -(-channels // chunks.channels)
+    assert channels - (pieces - 1) * chunks.channels > chunks.channels - pieces
+
+
+def test_nothing_to_compute():
+    task = task_2d(2, 3, 5, 5, batch=0)
+    weight = np.ones(shapes_of(task)[1], np.float32)
+    assert compute(task, np.zeros(shapes_of(task)[0], np.float32), weight).size == 0
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_repeated_and_reversed_memory(dtype):
+    """Strides of zero and below, on every axis."""
+    task = task_2d(3, 4, 9, 70, dtype=dtype)
+    rng = np.random.default_rng(2)
+    x_shape, weight_shape, y_shape = shapes_of(task)
+    weight = random_values(rng, weight_shape, dtype)
+    row = random_values(rng, (70,), dtype)
+    wide = np.uint8 if dtype == "uint8" else np.float64
+    for x in (np.broadcast_to(row, x_shape), np.broadcast_to(row[:1], x_shape)):
+        y = compute(task, x, weight)
+        assert np.array_equal(y, reference(task, x, weight, dtype=wide).astype(dtype))
+    x = random_values(rng, x_shape, dtype)[:, ::-1, :, ::-1, ::-1]
+    y = np.zeros(y_shape, dtype)[:, ::-1, :, ::-1, ::-1]
+    run(task, x, pack(weight, task), y)
+    assert np.array_equal(y, reference(task, x, weight, dtype=wide).astype(dtype))

@@ -21,11 +21,13 @@ def to_sums(values: NDArray[Any], dtype: str, sums: SumType) -> NDArray[Any]:
         widened: NDArray[Any] = (bits << np.uint32(16)).view(np.float32)
         return widened
     if dtype == "bool":
-        return (values != 0).astype(sums.dtype)
+        truth: NDArray[Any] = (values != 0).astype(sums.dtype)
+        return truth
     if sums.parts == 2:
         pairs = np.ascontiguousarray(values).view(sums.dtype)
         return pairs.reshape(*values.shape, 2)
-    return values.astype(sums.dtype)
+    converted: NDArray[Any] = values.astype(sums.dtype)
+    return converted
 
 
 def _real_weights(weight: NDArray[Any], dtype: str, sums: SumType) -> NDArray[Any]:
