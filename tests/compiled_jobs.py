@@ -1,6 +1,8 @@
 """Jobs with known results, and fresh Python processes, for the tests of the compiled layer."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +16,9 @@ from faltung.compiled._jit import job
 TESTS = Path(__file__).parent
 
 # One cache for all the processes of a test run, and not the user's.
-os.environ.setdefault("FALTUNG_CACHE_DIR", tempfile.mkdtemp(prefix="faltung-tests-"))
+if "FALTUNG_CACHE_DIR" not in os.environ:
+    os.environ["FALTUNG_CACHE_DIR"] = tempfile.mkdtemp(prefix="faltung-tests-")
+    atexit.register(shutil.rmtree, os.environ["FALTUNG_CACHE_DIR"], ignore_errors=True)
 
 
 @job

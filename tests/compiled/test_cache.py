@@ -35,7 +35,7 @@ def times(factor):
 def directory(tmp_path, monkeypatch):
     path = tmp_path / "cache"
     monkeypatch.setenv("FALTUNG_CACHE_DIR", str(path))
-    monkeypatch.setattr(_log, "_said", set())
+    monkeypatch.setattr(_log, "_said", {})
     return path
 
 
@@ -101,7 +101,7 @@ def test_no_directory_can_be_made(directory, caplog):
 def test_no_home(monkeypatch, caplog):
     for name in ["FALTUNG_CACHE_DIR", "XDG_CACHE_HOME", "HOME"]:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_log, "_said", set())
+    monkeypatch.setattr(_log, "_said", {})
     monkeypatch.setattr(_cache.sys, "platform", "linux")
 
     def home():

@@ -132,7 +132,7 @@ def test_without_a_limit_nothing_is_touched():
 
 def test_a_limit_that_comes_too_late_is_told_once(build, monkeypatch, caplog):
     build({"proc/cpuinfo": f"flags : {AMX}"})
-    monkeypatch.setattr(_log, "_said", set())
+    monkeypatch.setattr(_log, "_said", {})
     monkeypatch.setitem(sys.modules, "numba", object())
     monkeypatch.setenv("FALTUNG_MAX_ISA", "avx2")
     monkeypatch.delenv("NUMBA_CPU_NAME", raising=False)

@@ -233,7 +233,7 @@ def test_fewer_threads_send_workers_home(monkeypatch):
 
 
 def test_threads_that_cannot_start_are_done_without(monkeypatch, caplog):
-    monkeypatch.setattr(_log, "_said", set())
+    monkeypatch.setattr(_log, "_said", {})
     original, started = threading.Thread.start, []
 
     def start(thread):
@@ -256,7 +256,7 @@ def test_threads_that_cannot_start_are_done_without(monkeypatch, caplog):
 
 
 def test_the_portable_pool_without_new_threads(monkeypatch, caplog):
-    monkeypatch.setattr(_log, "_said", set())
+    monkeypatch.setattr(_log, "_said", {})
     monkeypatch.setattr(parallel, "is_supported", lambda: False)
     monkeypatch.setattr(parallel, "_pool", None)
 
@@ -336,7 +336,7 @@ def test_the_number_of_threads_that_was_set_holds(count):
     ],
 )
 def test_the_environment_is_asked_in_order(monkeypatch, caplog, ours, openmp, expected):
-    monkeypatch.setattr(_log, "_said", set())
+    monkeypatch.setattr(_log, "_said", {})
     monkeypatch.setattr(parallel, "_threads", 0)
     monkeypatch.setattr(parallel.machine, "available_cores", lambda: 6)
     monkeypatch.setenv("FALTUNG_NUM_THREADS", ours)

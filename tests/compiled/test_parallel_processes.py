@@ -63,15 +63,17 @@ print(results, parallel.get_num_threads())
     assert output_of(PREPARE + code, FALTUNG_NUM_THREADS=2) == f"{[True] * 3} 2"
 
 
-def test_fork_while_others_compile(tmp_path):
+def test_fork_while_others_load_and_compile(tmp_path):
     code = """
 from compiled_jobs import multiply_denormals
-other = threading.Thread(target=lambda: tally.address)
+other = threading.Thread(target=call)
 other.start()
-while "numba.core.compiler" not in sys.modules:
+while "numba" not in sys.modules:
     time.sleep(0.001)
-time.sleep(0.2)
-fork(lambda: (multiply_denormals.address, call()))
+fork(call)                    # in the middle of an import
+while parallel._pool is None and other.is_alive():
+    fork(lambda: (multiply_denormals.address, call()))
+    time.sleep(0.2)
 other.join()
 call()
 print("right")

@@ -24,6 +24,7 @@ __all__ = [
     "cycles",
     "get_affinity",
     "get_mxcsr",
+    "has_futex",
     "load",
     "pause",
     "set_affinity",
@@ -201,6 +202,16 @@ def _build_system_call(builder: Any, number: int, *arguments: Any) -> Any:
     word = _types()[2]
     values = [word(number), *arguments, *[word(0)] * (6 - len(arguments))]
     return builder.call(_function(builder, "syscall", word, [word] * 7), values)
+
+
+def has_futex() -> bool:
+    """Whether the system calls that `wait_while` and `wake` make are there and allowed."""
+    word = ctypes.c_int64()
+    try:
+        call = ctypes.CDLL(None).syscall
+    except (AttributeError, OSError):
+        return False
+    return int(call(_FUTEX, ctypes.byref(word), _WAKE, 0)) == 0
 
 
 def _build_wait_while(builder: Any, address: Any, value: Any, timeout: Any) -> None:

@@ -25,7 +25,9 @@ Without Numba, or with ``NUMBA_DISABLE_JIT=1``, `available` is False and the pla
 
 from __future__ import annotations
 
+import logging  # noqa: F401  see _before_fork
 import os
+import threading
 from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from types import FunctionType
@@ -56,13 +58,20 @@ _JOB_SIGNATURE = "void(intp, intp, intp)"
 _reason: str | None = None  # why Numba cannot be used, "" if it can, None before the first look
 
 
+_loading = threading.RLock()
+_compiler_lock: Any = None  # Numba's, once it is loaded
+
+
 def unavailable_reason() -> str:
     """Why nothing can be compiled here, or an empty string if it can; loads Numba."""
     global _reason  # noqa: PLW0603
     if _reason is None:
-        _reason = _load_numba()
-        if _reason:
-            warn_once("numba", f"compiled kernels are off, NumPy does the work: {_reason}")
+        with _loading:
+            if _reason is None:
+                _reason = _load_numba()
+                if _reason:
+                    message = f"compiled kernels are off, NumPy does the work: {_reason}"
+                    warn_once("numba", message)
     return _reason
 
 
@@ -72,22 +81,42 @@ def available() -> bool:
 
 
 def _load_numba() -> str:
+    global _compiler_lock  # noqa: PLW0603
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}:
         return "NUMBA_DISABLE_JIT is set"
     machine.limit_compiler()
     try:
         import numba
-        from numba.core.compiler_lock import global_compiler_lock as lock
+        from numba.core.compiler_lock import global_compiler_lock
     except Exception as error:  # noqa: BLE001  a broken Numba must not take NumPy's paths with it
         return f"Numba cannot be imported ({error})"
     if numba.config.DISABLE_JIT:
         return "numba.config.DISABLE_JIT is set"
-    if hasattr(os, "register_at_fork"):
-        # A child that is forked while another thread compiles would wait for that lock for ever.
-        os.register_at_fork(
-            before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
-        )
+    _compiler_lock = global_compiler_lock
     return ""
+
+
+def _before_fork() -> None:
+    """Let other threads end what they load and compile: a child would wait for ever for them.
+
+    Of such hooks the last one registered runs first. Logging is imported before ours is, because
+    who waits here while holding logging's lock waits for a compiler that may want to log.
+    """
+    _loading.acquire()
+    if _compiler_lock is not None:
+        _compiler_lock.acquire()
+
+
+def _after_fork() -> None:
+    if _compiler_lock is not None:
+        _compiler_lock.release()
+    _loading.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
 
 
 def is_bounds_checked() -> bool:
@@ -177,11 +206,9 @@ class _Compiled:
 
     def _load(self) -> Any:
         """The compiled form, made now if nobody needed it before."""
-        available()  # limits and hooks come before the first compilation, whoever asks for it
-        from numba.core.compiler_lock import global_compiler_lock
-
+        available()  # limits come before the first compilation, whoever asks for it
         # Numba's own lock and not another one: two locks could be taken in two orders.
-        with global_compiler_lock:
+        with _compiler_lock:
             if self._native is None:
                 self._native = self._compile(cached=True)
         return self._native

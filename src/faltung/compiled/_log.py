@@ -4,13 +4,13 @@ from __future__ import annotations
 
 __all__ = ["warn_once"]
 
-_said: set[str] = set()
+_said: dict[str, object] = {}
 
 
 def warn_once(circumstance: str, message: str) -> None:
     """Log `message` as a warning of the logger ``faltung``, the first time it comes up."""
-    if circumstance not in _said:
+    mine = object()
+    if _said.setdefault(circumstance, mine) is mine:  # one step, whichever thread comes first
         import logging
 
-        _said.add(circumstance)
         logging.getLogger("faltung").warning(message)

@@ -39,6 +39,7 @@ from faltung.compiled._atomics import (
     cycles,
     get_affinity,
     get_mxcsr,
+    has_futex,
     load,
     pause,
     set_affinity,
@@ -242,7 +243,7 @@ def run_range(
 
 def is_supported() -> bool:
     """Whether this machine has what the pool stands on: Linux's futex and x86's instructions."""
-    return sys.platform == "linux" and machine.is_x86()
+    return sys.platform == "linux" and machine.is_x86() and has_futex()
 
 
 class Pool:
@@ -255,8 +256,10 @@ class Pool:
         self._block[_TIMEOUT // 8 + 1] = 20_000_000  # nanoseconds
         self._control = self._block.ctypes.data
         self._tokens = itertools.count(1)
+        # Compiled now: not at the first Ctrl-C, and not while Python shuts down.
         self._advance, self._abandon = _advance.function, _abandon.function
-        self._growth = threading.Lock()
+        self._stop = _stop.function
+        self._growth = threading.RLock()
         self._wanted = 0
         self._workers: list[threading.Thread] = []
 
@@ -301,7 +304,7 @@ class Pool:
 
     def stop(self, seconds: float) -> None:
         """Send the workers home and wait for them that long; calls go on without them."""
-        _stop(self._control)
+        self._stop(self._control)
         for worker in self._workers:
             worker.join(seconds / len(self._workers))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -57,7 +58,9 @@ class PortablePool:
             deque(numbers, maxlen=0)  # after Ctrl-C: no further job begins
             for future in others:
                 future.cancel()
-            wait(others)
+            while not all(future.done() for future in others):
+                with contextlib.suppress(KeyboardInterrupt):  # one is on its way already
+                    wait(others)
         for future in others:
             if not future.cancelled():
                 future.result()

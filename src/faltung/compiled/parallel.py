@@ -31,7 +31,7 @@ __all__ = ["get_num_threads", "run", "set_num_threads"]
 
 _threads = 0  # as set or found out; 0 before the first look
 _pool: Pool | PortablePool | None = None
-_pool_lock = threading.Lock()
+_pool_lock = threading.RLock()  # a signal handler may call in the middle of `_make_pool`
 
 
 class _Local(threading.local):
@@ -90,7 +90,7 @@ def _make_pool() -> Pool | PortablePool:
 def _forget_pool() -> None:
     """In a forked child: the workers are the parent's, the lock may be held by nobody."""
     global _pool, _pool_lock, _local
-    _pool, _pool_lock, _local = None, threading.Lock(), _Local()
+    _pool, _pool_lock, _local = None, threading.RLock(), _Local()
 
 
 def _retire_pool() -> None:
