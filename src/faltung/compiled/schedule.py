@@ -29,6 +29,7 @@ _CHUNK_TAPS = 160  # a panel of 48 float32 pixels and this many taps is 30 KB, w
 _STAGED_BYTES = 384 << 10  # what a box may stage before it is made smaller: a part of L2
 _CHUNK_WEIGHT_BYTES = 512 << 10  # weights that are used again for each tile of the box: also L2
 _BLOCK_WORDS = 64
+_JOB_BYTES = 8 << 20  # that a job may read and write where it lies
 _JOB_MACS = 2_000_000  # below this a job is not worth handing out
 _WANTED_JOBS = 16
 
@@ -208,9 +209,12 @@ def _choose_box(cutter: _Cutter, is_direct: bool) -> tuple[int, int, int]:
     channels = cutter.shape.channels
 
     def is_too_big(box: tuple[int, int, int]) -> bool:
-        staged = 0 if is_direct else channels * cutter.plane_size(cutter.staged_box(box))
+        if is_direct:  # nothing is staged, but a job shall not last for ever either
+            is_wide = box[0] * box[2] * (channels + cutter.shape.rows) * cutter.size > _JOB_BYTES
+        else:
+            is_wide = channels * cutter.plane_size(cutter.staged_box(box)) > _STAGED_BYTES
         is_lonely = cutter.count(box) < _WANTED_JOBS and cutter.macs(box) >= 2 * _JOB_MACS
-        return staged > _STAGED_BYTES or cutter.macs(box) > 32 * _JOB_MACS or is_lonely
+        return is_wide or is_lonely or cutter.macs(box) > 32 * _JOB_MACS
 
     least = 4 * cutter.wide
     while is_too_big(box):
