@@ -52,15 +52,16 @@ import json, sys
 sys.path.insert(0, {tests!r})
 from direct_oracle import is_exact
 from faltung.compiled.variants import find_row
-row = find_row("float32")
+rows = [find_row(dtype) for dtype in ("float32", "float64")]
 wrong = [seed for seed in range(40) if not is_exact(seed, "float32")]
-print(json.dumps([row.id, row.rows * row.vectors, wrong, row.columns()[0].assembly()]))
+code = "".join(row.columns()[0].assembly() for row in rows)
+print(json.dumps([rows[0].id, rows[0].rows * rows[0].vectors, wrong, code]))
 """
 # What a level must contain, how it multiplies and adds, and what it must not contain.
 LEVELS = {
-    "generic": (r"\bmulps\b.*xmm", r"\b(addps|mulps)\b.*%xmm", r"%[yz]mm|vfmadd"),
-    "avx2": (r"vfmadd\w+ps.*%ymm", r"vfmadd\w+ps.*%ymm", r"%zmm"),
-    "avx512": (r"vfmadd\w+ps.*%zmm", r"vfmadd\w+ps.*%zmm", r"%mm\d"),
+    "generic": (r"\bmulps\b.*xmm", r"\b(addp|mulp)[sd]\b.*%xmm", r"%[yz]mm|vfmadd"),
+    "avx2": (r"vfmadd\w+ps.*%ymm", r"vfmadd\w+p[sd].*%ymm", r"%zmm"),
+    "avx512": (r"vfmadd\w+ps.*%zmm", r"vfmadd\w+p[sd].*%zmm", r"%mm\d"),
 }
 
 
@@ -94,7 +95,7 @@ def test_each_level_computes_and_keeps_its_sums_in_registers(level):
     assert not re.search(forbidden, assembly)
     pieces = blocks_of(assembly)
     loops = [piece for piece in pieces if len(re.findall(arithmetic, piece)) >= sums]
-    assert len(loops) >= 2  # the packing and the plain tile
+    assert len(loops) >= 4  # the packing and the plain tile of both dtypes
     assert [spills(block) for block in loops] == [[]] * len(loops)
 
 
