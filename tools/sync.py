@@ -79,7 +79,6 @@ def classes_source() -> str:
             "",
             "from faltung.bound import Operator",
             f"from faltung.operators import {', '.join(operator_files())}  # noqa: F401",
-            "from faltung.operators._record import REGISTRY",
             "from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding",
             "",
             f"__all__ = {[REGISTRY[name].class_name for name in names]}",
@@ -142,8 +141,7 @@ def init_source(
         "    @classmethod",
         f"    def init(cls, {listed([*drawn, *more])}) -> Self:",
         f'        """{summary}"""',
-        f'        drawn: Any = REGISTRY["{record.name}"].draw',
-        f"        return cls(**drawn({passed}), {kept})",
+        f"        return cls(**cls._draw({passed}), {kept})",
     ]
 
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from faltung import report
 from faltung.config import Settings, current_settings
-from faltung.errors import FaltungError, ShapeError
+from faltung.errors import FaltungError, ShapeError, out_of_memory
 from faltung.geometry.arguments import as_int
 from faltung.operators._arrays import Spec, as_array
 from faltung.operators._call import Bound, bind, finish
 from faltung.operators._record import REGISTRY, Record
-from faltung.plans import _select
+from faltung.plans import _resources, _select
 from faltung.plans._problem import Operands
 from faltung.typing import Array, ArrayLike, DTypeLike, Shape
 
@@ -82,6 +82,8 @@ class Operator:
             self._bind(self._probe_shape(), self._dtype())
         except FaltungError as error:
             raise self._dressed(error) from error.__cause__
+        except MemoryError as error:
+            raise self._dressed(out_of_memory(error)) from error
 
     @property
     def record(self) -> Record:
@@ -95,7 +97,9 @@ class Operator:
             ready = self._ready(array.shape, array.dtype)
             return finish(*ready, array, (), out)
         except FaltungError as error:
-            raise self._dressed(error, np.shape(x)) from error.__cause__
+            raise self._dressed(error, getattr(x, "shape", None)) from error.__cause__
+        except MemoryError as error:
+            raise self._dressed(out_of_memory(error), getattr(x, "shape", None)) from error
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the result for an input of this shape, without computing it."""
@@ -121,7 +125,10 @@ class Operator:
 
         The loops are in ``op.record.reference``; they share no code with anything fast.
         """
-        array = as_array(x, self.record.arrays[0])
+        try:
+            array = as_array(x, self.record.arrays[0])
+        except FaltungError as error:
+            raise self._dressed(error) from None
         bound = self._bound_to_shape(array.shape, array.dtype)
         dtype = WIDE[bound.problem.dtype.kind]
         arrays = self._arrays()
@@ -134,10 +141,10 @@ class Operator:
                 ),
                 **{name: self._parameters[name] for name in self.record.textbook_parameters},
             )
-        if self._parameters.get("activation") == "relu":
-            y = np.maximum(y, 0)
         if bound.problem.dtype.kind in "biu":
             y = y.astype(bound.problem.dtype)
+        if self._parameters.get("activation") == "relu" and y.dtype.kind not in "bu":
+            y = np.maximum(y, 0)
         return bound.layout.own(y)
 
     def _dressed(self, error: FaltungError, shape: Shape | None = None) -> FaltungError:
@@ -200,6 +207,7 @@ class Operator:
         ready = self._kept.get((shape, dtype))
         if ready is None:
             bound = self._bind(shape, dtype)
+            _resources.require_array(bound.shape, bound.problem.dtype, "the result")
             operands = Operands(**self._arrays())
             prepared = _select.prepare(bound.problem, bound.plan, operands, self._packed)
             ready = _Ready(bound, prepared)
@@ -207,6 +215,16 @@ class Operator:
                 self._kept.clear()
             self._kept[shape, dtype] = ready
         return ready
+
+    @classmethod
+    def _draw(cls, **arguments: Any) -> dict[str, Array]:
+        """Operands at random, as the record draws them."""
+        draw: Any = REGISTRY[cls.name].draw
+        try:
+            drawn: dict[str, Array] = draw(**arguments)
+        except FaltungError as error:
+            raise error.at(f"{cls.__name__}.init") from None
+        return drawn
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):
@@ -232,16 +250,15 @@ class Operator:
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _state(self) -> tuple[Any, ...]:
-        return type(self), tuple(self._parameters.items()), self._settings
+        # As text: a padding value of NaN equals itself, and True is not 1.
+        return type(self), repr(self._parameters), self._settings
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Operator):
             return NotImplemented
         same = self._state() == other._state() and self._operands.keys() == other._operands.keys()
         return same and all(
-            type(mine) is type(theirs)
-            and mine.dtype == theirs.dtype
-            and bool(np.all(mine == theirs) if isinstance(mine, np.ndarray) else mine == theirs)
+            _bits(mine) == _bits(theirs)
             for mine, theirs in zip(self._operands.values(), other._operands.values(), strict=True)
         )
 
@@ -282,10 +299,18 @@ def _held(operands: Mapping[str, object]) -> dict[str, Array | Spec]:
             shape = tuple(as_int(size, name, 0) for size in value)
             held[name] = Spec(name, shape, np.dtype(np.float32))
         else:
-            array = np.array(as_array(value, name), order="C", subok=False)
+            source = as_array(value, name)
+            _resources.require_array(source.shape, source.dtype, name)
+            array = np.array(source, source.dtype.newbyteorder("="), order="C", subok=False)
             array.flags.writeable = False
             held[name] = array
     return held
+
+
+def _bits(value: Array | Spec) -> tuple[Any, ...]:
+    """What makes an operand equal to another: also NaN equals itself."""
+    content = None if isinstance(value, Spec) else value.tobytes()
+    return value.shape, value.dtype, content
 
 
 def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:
@@ -294,7 +319,7 @@ def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:
 
 def _frozen(value: Any) -> Any:
     """Parameters as values that cannot change behind the operator's back."""
-    if hasattr(value, "tolist") and getattr(value, "ndim", 0) > 0:
+    if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from faltung.bound import Operator
 from faltung.operators import conv, pad  # noqa: F401
-from faltung.operators._record import REGISTRY
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
 
 __all__ = ["Conv", "Pad"]
@@ -93,9 +92,8 @@ class Conv(Operator):
         activation: str | None = None,
     ) -> Self:
         """Random weights, uniform within ``1 / sqrt(channels per group * taps)``."""
-        drawn: Any = REGISTRY["conv"].draw
         return cls(
-            **drawn(
+            **cls._draw(
                 out_channels=out_channels,
                 in_channels=in_channels,
                 kernel_size=kernel_size,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import NamedTuple
 
-from faltung.errors import OptionError
+from faltung.errors import FaltungError, OptionError, shown
 
 __all__ = [
     "PRECISIONS",
@@ -50,7 +50,7 @@ def check_precision(precision: object) -> str:
     if isinstance(precision, str) and precision in PRECISIONS:
         return precision
     raise OptionError(
-        f"precision is {precision!r}, which is not known",
+        f"precision is {shown(precision)}, which is not known",
         f"Use one of {', '.join(map(repr, PRECISIONS))}",
     )
 
@@ -110,7 +110,10 @@ def set_precision(precision: str) -> _PrecisionChange:
     >>> with ft.set_precision("high"):
     ...     y = ft.conv2d([[[1.0, 2.0]]], [[[[1.0, -1.0]]]])
     """
-    return _PrecisionChange(check_precision(precision))
+    try:
+        return _PrecisionChange(check_precision(precision))
+    except FaltungError as error:
+        raise error.at("set_precision") from None
 
 
 @contextmanager
@@ -153,7 +156,7 @@ def set_memory_limit(limit: int | None) -> None:
     is_bytes = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0
     if limit is not None and not is_bytes:
         raise OptionError(
-            f"set_memory_limit: limit is {limit!r}, expected a positive number of bytes",
+            f"set_memory_limit: limit is {shown(limit)}, expected a positive number of bytes",
             "Pass an int such as 8 * 2**30, or None for the machine's memory",
         )
     _memory_limit = limit

@@ -6,6 +6,8 @@ would work. Code deep inside raises the bare fact; the operator's door adds the 
 
 from __future__ import annotations
 
+from reprlib import Repr
+
 __all__ = [
     "DTypeError",
     "FaltungError",
@@ -16,7 +18,21 @@ __all__ = [
     "ResourceError",
     "ShapeError",
     "WindowError",
+    "out_of_memory",
+    "shown",
 ]
+
+_short = Repr()
+_short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 2, 60, 60, 40
+
+
+def shown(value: object) -> str:
+    """A short form of what was given, for a message."""
+    try:
+        return _short.repr(value)
+    except ValueError:  # Python refuses to print ints of very many digits
+        bits = value.bit_length() if isinstance(value, int) else 0
+        return f"an int of {bits} bits"
 
 
 class FaltungError(Exception):
@@ -81,6 +97,12 @@ class PositionError(FaltungError, IndexError):
 
 class ResourceError(FaltungError, MemoryError):
     """A request that does not fit into memory."""
+
+
+def out_of_memory(error: MemoryError) -> ResourceError:
+    """What a failed allocation becomes."""
+    fact = str(error) or "the memory is exhausted"
+    return ResourceError(fact, "Work in parts, or use a smaller dtype")
 
 
 class MissingExtraError(FaltungError, ImportError):

@@ -1,5 +1,7 @@
 """Stencil tables and counts against loops over positions."""
 
+from itertools import product
+
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -44,19 +46,31 @@ def test_table_equals_the_padded_axis(case):
     assert axis.index(middle, axis.outputs).tolist() == expected[middle:]
 
 
-@settings(max_examples=1000)
-@given(cases)
-def test_counts_equal_counted_cells(case):
-    axis = build(case)
-    size, kernel, stride, dilation, (before, _), _ = case
-    inside = [
-        [0 <= i * stride - before + t * dilation < size for t in range(kernel)]
-        for i in range(axis.outputs)
-    ]
-    assert axis.count_real_taps() == sum(map(sum, inside))
-    assert list(axis.clear_outputs) == [i for i, row in enumerate(inside) if all(row)]
-    rows = table_by_loops(case, axis.outputs)
-    assert axis.count_distinct_cells() == sum(len(set(row) - {-1}) for row in rows)
+def every_case():
+    """More than 10,000 combinations in which the window fits."""
+    paddings = [(0, 0), (1, 0), (0, 3), (2, 1), (5, 4), (9, 9)]
+    shapes = product((1, 2, 3, 5, 8, 13), range(1, 6), range(1, 5), range(1, 4), paddings, MODES)
+    for case in shapes:
+        size, kernel, _, dilation, padding, _ = case
+        if size + sum(padding) > dilation * (kernel - 1):
+            yield case
+
+
+def test_counts_equal_counted_cells():
+    count = 0
+    for case in every_case():
+        size, kernel, stride, dilation, padding, mode = case
+        axis = sliding_axis(AxisWindow(kernel, stride, dilation, padding), size, mode)
+        inside = [
+            [0 <= i * stride - padding[0] + t * dilation < size for t in range(kernel)]
+            for i in range(axis.outputs)
+        ]
+        assert axis.count_real_taps() == sum(map(sum, inside))
+        assert list(axis.clear_outputs) == [i for i, row in enumerate(inside) if all(row)]
+        rows = axis.index(0, axis.outputs).tolist()
+        assert axis.count_distinct_cells() == sum(len(set(row) - {-1}) for row in rows)
+        count += 1
+    assert count > 10_000
 
 
 def test_a_long_axis_costs_nothing_until_its_rows_are_asked_for():

@@ -5,11 +5,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from itertools import islice
-from reprlib import repr as short_repr
 
 import numpy as np
 
-from faltung.errors import WindowError
+from faltung.errors import WindowError, shown
 from faltung.geometry.axis import PADDING_NAMES
 
 __all__ = ["as_int", "as_ints", "as_padding", "length_of", "unpacked"]
@@ -30,7 +29,7 @@ def as_int(value: object, name: str, minimum: int = 1) -> int:
                 return number
     expected = "an int" if minimum <= -LIMIT else f"an int of at least {minimum}"
     bound = f" below 2**{LIMIT.bit_length() - 1}" if _is_large(value) else ""
-    raise WindowError(f"{name} is {short_repr(value)}, expected {expected}{bound}")
+    raise WindowError(f"{name} is {shown(value)}, expected {expected}{bound}")
 
 
 def _is_large(value: object) -> bool:
@@ -44,7 +43,7 @@ def as_ints(value: object, name: str, rank: int, minimum: int = 1) -> tuple[int,
         return (as_int(value, name, minimum),) * rank
     if len(value) != rank:
         raise WindowError(
-            f"{name} {short_repr(value)} has {len(value)} entries for {_axes(rank)}",
+            f"{name} {shown(value)} has {len(value)} entries for {_axes(rank)}",
             "Give one int, or one int an axis",
         )
     return tuple(as_int(entry, name, minimum) for entry in value)
@@ -62,7 +61,7 @@ def as_padding(
         return ((amount, amount),) * rank
     if len(value) != rank:
         raise WindowError(
-            f"{name} {short_repr(value)} has {len(value)} entries for {_axes(rank)}",
+            f"{name} {shown(value)} has {len(value)} entries for {_axes(rank)}",
             "Give one int, one int an axis, one (before, after) pair an axis, or a name",
         )
     return tuple(_pair(unpacked(entry), name, minimum) for entry in value)
@@ -73,16 +72,14 @@ def _pair(entry: object, name: str, minimum: int) -> tuple[int, int]:
         amount = as_int(entry, name, minimum)
         return amount, amount
     if len(entry) != 2:
-        raise WindowError(
-            f"{name} has an entry {short_repr(entry)}, expected a (before, after) pair"
-        )
+        raise WindowError(f"{name} has an entry {shown(entry)}, expected a (before, after) pair")
     return as_int(entry[0], name, minimum), as_int(entry[1], name, minimum)
 
 
 def _padding_name(value: str, name: str) -> str:
     if value not in PADDING_NAMES:
         raise WindowError(
-            f"{name} is {value!r}, which is not a known name",
+            f"{name} is {shown(value)}, which is not a known name",
             f"Use numbers or one of {', '.join(map(repr, PADDING_NAMES))}",
         )
     return "same" if value == "half" else value

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from faltung.errors import OptionError, WindowError
+from faltung.errors import OptionError, WindowError, shown
 from faltung.typing import IndexArray
 
 __all__ = ["MODES", "canonical_mode", "source_index"]
@@ -50,7 +50,7 @@ def canonical_mode(
             return mode
     aliases = ", ".join(f"{alias} = {mode}" for alias, mode in ALIASES.items() if mode in allowed)
     raise OptionError(
-        f"{argument} is {name!r}, which is not known",
+        f"{argument} is {shown(name)}, which is not known",
         f"Use one of {', '.join(allowed)} (also {aliases})",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from faltung.errors import OptionError, ShapeError
+from faltung.errors import OptionError, ShapeError, shown
 from faltung.typing import Array, Shape
 
 __all__ = ["FORMATS", "Layout", "layout_of"]
@@ -51,9 +51,9 @@ class Layout(NamedTuple):
 
 def layout_of(shape: Shape, rank: int, data_format: object, name: str = "x") -> Layout:
     """The layout of an array with `rank` spatial axes."""
-    if data_format not in FORMATS:
+    if not isinstance(data_format, str) or data_format not in FORMATS:
         raise OptionError(
-            f"data_format is {data_format!r}, which is not known",
+            f"data_format is {shown(data_format)}, which is not known",
             f"Use one of {', '.join(map(repr, FORMATS))}",
         )
     if len(shape) not in (rank + 1, rank + 2):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from faltung.errors import WindowError
+from faltung.errors import WindowError, shown
 from faltung.geometry.arguments import as_int, as_ints, as_padding, length_of, unpacked
 from faltung.geometry.axis import AxisChain, AxisGeometry, AxisWindow
 from faltung.typing import Ints, Padding
@@ -83,8 +83,16 @@ class Window:
         padding: Padding = 0,
         ceil_mode: bool = False,
     ) -> None:
+        try:
+            self._set(kernel_size, stride, dilation, padding, ceil_mode)
+        except WindowError as error:
+            raise error.at("Window") from None
+
+    def _set(
+        self, kernel_size: Ints, stride: Ints, dilation: Ints, padding: Padding, ceil_mode: bool
+    ) -> None:
         if not isinstance(ceil_mode, bool):
-            raise WindowError(f"ceil_mode is {ceil_mode!r}, expected True or False")
+            raise WindowError(f"ceil_mode is {shown(ceil_mode)}, expected True or False")
         rank = length_of(kernel_size, stride, dilation)
         pair = rank is None and length_of(padding) == 2
         padding_rank = None if pair else length_of(padding)
@@ -124,8 +132,11 @@ class Window:
 
     def _each(self, ask: Callable[..., Result], *values: object) -> PerAxis:
         """Ask every axis; `values` hold for all axes or have one entry an axis."""
-        columns = [self._column(value) for value in values]
-        answers = tuple(ask(axis, *row) for axis, *row in zip(self.axes, *columns, strict=True))
+        try:
+            columns = [self._column(value) for value in values]
+            answers = tuple(ask(axis, *row) for axis, *row in zip(self.axes, *columns, strict=True))
+        except WindowError as error:
+            raise error.at(repr(self)) from None
         return answers[0] if self._is_scalar else answers
 
     def _column(self, value: object) -> Sequence[object]:
@@ -133,7 +144,8 @@ class Window:
         if isinstance(value, tuple | list):
             if len(value) != len(self.axes):
                 raise WindowError(
-                    f"{value!r} has {len(value)} entries, the window has {len(self.axes)} axes"
+                    f"{shown(value)} has {len(value)} entries, the window {len(self.axes)} axes",
+                    "Pass one int for n or i, or one an axis",
                 )
             return value
         return (value,) * len(self.axes)
@@ -203,6 +215,12 @@ class Window:
 
     def _spread(self, rank: int) -> tuple[AxisGeometry, ...]:
         return self.axes * rank if self._is_scalar else self.axes
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.axes, self._is_scalar, self._text
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.axes, self._is_scalar, self._text = state
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Window):

@@ -7,10 +7,18 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from faltung.errors import DTypeError, OptionError, ShapeError
+from faltung.errors import DTypeError, OptionError, ShapeError, shown
 from faltung.typing import Array, Shape
 
-__all__ = ["Spec", "as_array", "check_cast", "check_out", "is_known_dtype", "joint_dtype"]
+__all__ = [
+    "Spec",
+    "as_array",
+    "check_cast",
+    "check_out",
+    "is_known_dtype",
+    "joint_dtype",
+    "wider_dtype",
+]
 
 FOREIGN = {"xarray": "xarray.DataArray.values", "jax": "numpy.asarray", "jaxlib": "numpy.asarray"}
 
@@ -56,9 +64,13 @@ def _converted(value: object, name: str) -> Array:
     try:
         return np.asarray(value)
     except (ValueError, OverflowError) as error:
-        raise ShapeError(f"{name} cannot be made an array: {error}") from None
+        raise ShapeError(
+            f"{name} cannot be made an array: {error}", "Pass rows of equal length"
+        ) from None
     except (TypeError, RuntimeError) as error:
-        raise DTypeError(f"{name} cannot be made an array: {error}") from None
+        raise DTypeError(
+            f"{name} cannot be made an array: {error}", "Pass a NumPy array or nested lists"
+        ) from None
 
 
 def is_known_dtype(dtype: np.dtype[Any]) -> bool:
@@ -93,13 +105,33 @@ def check_cast(natural: np.dtype[Any], wanted: object) -> np.dtype[Any]:
     try:
         dtype = np.dtype(wanted).newbyteorder("=")  # type: ignore[call-overload]
     except (TypeError, ValueError):
-        raise DTypeError(f"dtype is {wanted!r}, which NumPy does not know") from None
-    if not is_known_dtype(dtype) or not np.can_cast(natural, dtype, "same_kind"):
+        raise DTypeError(
+            f"dtype is {shown(wanted)}, which NumPy does not know",
+            "Pass the name of a dtype, such as 'float32'",
+        ) from None
+    is_castable = np.can_cast(_standard(natural), _standard(dtype), "same_kind")
+    if not is_known_dtype(dtype) or not is_castable:
         raise DTypeError(
             f"dtype {dtype} is asked for, but the result is {natural}",
             "Only a dtype of the same kind, or a wider one, can be asked for",
         )
     return cast("np.dtype[Any]", dtype)
+
+
+def _standard(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """A dtype of NumPy's own with the same kind and size: bfloat16 counts as a float."""
+    return np.dtype(np.float16) if dtype.name == "bfloat16" else dtype
+
+
+def wider_dtype(natural: np.dtype[Any], wanted: np.dtype[Any]) -> np.dtype[Any]:
+    """What to compute in for a result that is asked for in another dtype."""
+    if natural == wanted:
+        return natural
+    joint = np.result_type(_standard(natural), _standard(wanted))
+    if joint == np.float16 and "bfloat16" in (natural.name, wanted.name):
+        is_mixed = "float16" in (natural.name, wanted.name)
+        return np.dtype(np.float32) if is_mixed else wanted
+    return joint
 
 
 def check_out(out: object, shape: Shape, dtype: np.dtype[Any]) -> Array:

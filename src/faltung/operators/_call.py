@@ -10,13 +10,12 @@ import inspect
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from faltung.config import Settings, check_precision, current_settings
-from faltung.errors import DTypeError, OptionError, ShapeError
+from faltung.errors import DTypeError, OptionError, ShapeError, shown
 from faltung.geometry.layout import Layout, layout_of
 from faltung.operators._arrays import (
     Spec,
@@ -25,6 +24,7 @@ from faltung.operators._arrays import (
     check_out,
     is_known_dtype,
     joint_dtype,
+    wider_dtype,
 )
 from faltung.plans import _resources, _select
 from faltung.plans._problem import Operands, Problem
@@ -87,8 +87,9 @@ def bind(
     settings = settings or current_settings()
     if recipe.precision is not None:
         settings = Settings(recipe.precision, settings.reproducible)
-    computed = joint_dtype([natural, dtype], "dtype and the result")
-    recipe = replace(recipe, activation=activation, fill=_as_fill(recipe.fill, computed))
+    computed = wider_dtype(natural, dtype)
+    fill = _as_fill(recipe.fill, computed, "value" if "value" in parameters else "padding_value")
+    recipe = replace(recipe, activation=activation, fill=fill)
     problem = Problem(recipe, computed, settings)
     shape = layout.own_shape(problem.output_shape)
     return Bound(layout, problem, _select.select(problem), shape, dtype)
@@ -96,25 +97,29 @@ def bind(
 
 def _check_activation(activation: object, dtype: np.dtype[Any]) -> None:
     if activation not in (None, "relu"):
-        raise OptionError(f"activation is {activation!r}, which is not known", "Use None or 'relu'")
+        raise OptionError(
+            f"activation is {shown(activation)}, which is not known", "Use None or 'relu'"
+        )
     if activation is not None and dtype.kind == "c":
-        raise DTypeError(f"activation 'relu' has no meaning for {dtype} numbers")
+        raise DTypeError(
+            f"activation 'relu' has no meaning for {dtype} numbers", "Use activation=None"
+        )
 
 
-def _as_fill(value: Any, dtype: np.dtype[Any]) -> Any:
+def _as_fill(value: Any, dtype: np.dtype[Any], name: str) -> Any:
     """The padding value as a Python number that `dtype` can hold."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            number = np.asarray(value)[()]
-            cast = number.astype(dtype)
+            number = np.asarray(value)
+            cast = number.astype(dtype)[()]
             is_exact = dtype.kind in "fcV" and (dtype.kind == "c" or number.dtype.kind != "c")
             if is_known_dtype(number.dtype) and number.ndim == 0 and (is_exact or cast == number):
                 return value if dtype.kind == "V" else cast.item()
         except (TypeError, ValueError, OverflowError):
             pass
     raise OptionError(
-        f"padding_value is {short_repr(value)}, which {dtype} cannot hold",
+        f"{name} is {shown(value)}, which {dtype} cannot hold",
         "Pass a number of the result's kind",
     )
 
@@ -180,6 +185,8 @@ class Door:
             if value is not None or name in self.required:
                 arrays[name] = as_array(value, name)
         bound = self._bind(arrays, given)
+        if out is None:
+            _resources.require_array(bound.shape, bound.problem.dtype, "the result")
         x = arrays.pop(self.arrays[0])
         prepared = _select.prepare(bound.problem, bound.plan, Operands(**arrays))
         return finish(bound, prepared, x, arrays.values(), out)

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, cast
 
 import numpy as np
 
-from faltung.errors import FaltungError, ShapeError
+from faltung.errors import FaltungError, ShapeError, out_of_memory
 from faltung.geometry.signature import Signature, parse
 from faltung.operators._arrays import Spec
 from faltung.plans._problem import Recipe
@@ -160,6 +160,8 @@ def _public(
             return door.call(args, kwargs)
         except FaltungError as error:
             raise error.at(name, door.describe(args, kwargs)) from error.__cause__
+        except MemoryError as error:
+            raise out_of_memory(error).at(name, door.describe(args, kwargs)) from error
 
     public.__name__ = public.__qualname__ = name
     public.record = record  # type: ignore[attr-defined]
@@ -190,7 +192,9 @@ class Sizes:
 def match(name: str, arrays: Mapping[str, object], **known: int) -> Sizes:
     """Bind the signature of operator `name` to the shapes of `arrays`."""
     signature = REGISTRY[name].signature
-    shapes = {key: None if spec is None else cast("Spec", spec).shape for key, spec in arrays.items()}
+    shapes = {
+        key: None if spec is None else cast("Spec", spec).shape for key, spec in arrays.items()
+    }
     spatial = {}
     for (key, shape), operand in zip(shapes.items(), signature.inputs, strict=True):
         fixed = len(operand.axes)

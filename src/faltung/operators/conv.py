@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from faltung.errors import ShapeError, WindowError
+from faltung.errors import OptionError, ShapeError, WindowError, shown
 from faltung.geometry.arguments import as_int, as_ints
 from faltung.geometry.border import canonical_mode
 from faltung.geometry.stencil import sliding_axis
@@ -154,13 +154,20 @@ def draw(
     channels, groups = as_int(in_channels, "in_channels"), as_int(groups, "groups")
     if channels % groups or filters % groups:
         raise ShapeError(
-            f"groups={groups} does not divide in_channels={channels} and out_channels={filters}"
+            f"groups={groups} does not divide in_channels={channels} and out_channels={filters}",
+            "Use a number of groups that divides both",
         )
     rank = len(kernel_size) if isinstance(kernel_size, tuple | list) else 2
     kernel = as_ints(kernel_size, "kernel_size", rank)
     shape = (filters, channels // groups, *kernel)
     bound = (channels // groups * np.prod(kernel)) ** -0.5
-    generator = np.random.default_rng(rng)
+    try:
+        generator = np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"rng is {shown(rng)}, which seeds no generator",
+            "Pass a non-negative int, a numpy.random.Generator, or None",
+        ) from None
     drawn: dict[str, Array] = {"weight": generator.uniform(-bound, bound, shape).astype(dtype)}
     if bias:
         drawn["bias"] = generator.uniform(-bound, bound, filters).astype(dtype)

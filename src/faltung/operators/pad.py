@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from faltung.errors import WindowError
-from faltung.geometry.arguments import LIMIT, as_padding, length_of
+from faltung.geometry.arguments import LIMIT, as_padding
 from faltung.geometry.border import MODES, canonical_mode
 from faltung.geometry.stencil import SlidingAxis
 from faltung.operators._arrays import Spec
-from faltung.operators._checks import check_border
+from faltung.operators._checks import check_border, rank_of
 from faltung.operators._record import Sample, match, operator
 from faltung.operators._textbook import NUMPY_MODES, each_axis
 from faltung.plans._problem import Recipe
@@ -24,10 +24,7 @@ __all__ = ["pad"]
 
 def rank_of_padding(specs: Mapping[str, Spec], parameters: Mapping[str, Any]) -> int:
     """Spatial axes: the entries of the padding, or all but batch and channels."""
-    rank = length_of(parameters["padding"])
-    if rank is None:
-        rank = specs["x"].ndim - 2 if "x" in specs else 2
-    return max(rank, 1)
+    return rank_of(parameters["padding"], "padding", specs["x"].ndim if "x" in specs else 4)
 
 
 def textbook(x: Array, *, padding: Any, mode: str, value: Any) -> Array:
@@ -38,7 +35,9 @@ def textbook(x: Array, *, padding: Any, mode: str, value: Any) -> Array:
     ]
     grown = [(0, 0), (0, 0), *((max(before, 0), max(after, 0)) for before, after in amounts)]
     how: Any = NUMPY_MODES[mode]
-    padded: Array = np.pad(x, grown, how, **({"constant_values": value} if how == "constant" else {}))
+    padded: Array = np.pad(
+        x, grown, how, **({"constant_values": value} if how == "constant" else {})
+    )
     kept = [slice(max(-before, 0), min(after, 0) or None) for before, after in amounts]
     place: Any = (..., *kept)
     cropped: Array = padded[place]
@@ -52,7 +51,11 @@ SAMPLES = (
         "crop and mirror", {"x": (1, 1, 5, 4)}, {"padding": ((-1, 3), (2, -2)), "mode": "reflect"}
     ),
     Sample("ring longer than the axis", {"x": (1, 2, 3)}, {"padding": ((8, 7),), "mode": "wrap"}),
-    Sample("constant volume", {"x": (1, 1, 2, 1, 3)}, {"padding": (1, 2, 1), "mode": "fill", "value": 1}),
+    Sample(
+        "constant volume",
+        {"x": (1, 1, 2, 1, 3)},
+        {"padding": (1, 2, 1), "mode": "fill", "value": 1},
+    ),
     Sample("edge of one cell", {"x": (2, 1, 1, 1)}, {"padding": (2, 1), "mode": "symmetric"}),
 )
 
@@ -136,7 +139,10 @@ def pad(
             )
         before, after = amount
         if size + before + after < 1:
-            raise WindowError(f"padding {amount} leaves nothing of an axis of {size} cells")
+            raise WindowError(
+                f"padding {amount} leaves nothing of an axis of {size} cells",
+                f"Crop at most {size - 1} cells",
+            )
         axes.append(SlidingAxis(size, size + before + after, 1, before=before, mode=mode))
     return Recipe(
         rule=Copy(),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from faltung.errors import FaltungError
-from faltung.geometry.arguments import length_of
 from faltung.geometry.layout import layout_of
 from faltung.geometry.window import axis_windows
 from faltung.operators._arrays import as_array
+from faltung.operators._checks import rank_of
 from faltung.typing import Array, ArrayLike, Ints
 
 __all__ = ["windows"]
@@ -58,13 +58,14 @@ def windows(
     try:
         return _windows(as_array(x, "x"), kernel_size, stride, dilation, data_format)
     except FaltungError as error:
-        raise error.at("windows", f"x {np.shape(x)}") from None
+        shape = getattr(x, "shape", None)
+        raise error.at("windows", "" if shape is None else f"x {shape}") from None
 
 
 def _windows(
     x: Array, kernel_size: object, stride: object, dilation: object, data_format: str
 ) -> Array:
-    rank = length_of(kernel_size) or max(x.ndim - 2, 1)
+    rank = rank_of(kernel_size, "kernel_size", x.ndim)
     layout = layout_of(x.shape, rank, data_format)
     cells = layout.canonical(x)
     axes = axis_windows(rank, kernel_size, stride, dilation)

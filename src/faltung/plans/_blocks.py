@@ -30,15 +30,16 @@ class Blocking:
 def block_bytes(problem: Problem, blocking: Blocking, itemsize: int) -> int:
     """The workspace of a block: slab, table, gathered cells and sums."""
     gathered = prod(blocking.taps) * prod(blocking.outputs)
-    slab = 1
+    slab, axis_tables = 1, 0
     spans = zip(problem.recipe.axes, blocking.outputs, blocking.taps, strict=True)
     for axis, outputs, taps in spans:
         reach = (outputs - 1) * axis.geometry.stride + axis.geometry.span
-        slab *= min(reach, axis.size, outputs * taps) + 1
+        slab *= min(reach, axis.size, 2 * outputs * taps) + 1
+        axis_tables += outputs * taps
     planes = blocking.samples * blocking.groups
     sums = planes * problem.recipe.filters * prod(blocking.outputs)
     cells = planes * blocking.channels * (slab + 2 * gathered)
-    return itemsize * (cells + 2 * sums) + 16 * gathered
+    return itemsize * (cells + 2 * sums) + 16 * gathered + 32 * axis_tables
 
 
 def whole_blocking(problem: Problem) -> Blocking:

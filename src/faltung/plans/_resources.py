@@ -12,7 +12,7 @@ from faltung.config import memory_limit
 from faltung.errors import ResourceError
 from faltung.typing import Array, Shape
 
-__all__ = ["WORKSPACE", "allocate", "require"]
+__all__ = ["WORKSPACE", "allocate", "require", "require_array"]
 
 WORKSPACE = 16 * 2**20
 """Bytes of workspace that a plan may use in one thread."""
@@ -34,15 +34,22 @@ def require(size: int, what: str) -> None:
         )
 
 
-def allocate(shape: Shape, dtype: np.dtype[Any], what: str = "the result") -> Array:
-    """An uninitialised array, or `ResourceError`."""
+def require_array(shape: Shape, dtype: np.dtype[Any], what: str) -> int:
+    """The bytes of an array, if it can be had."""
     size = prod(shape) * dtype.itemsize
     if size > ALWAYS_ALLOWED:
         require(size, f"{what} of shape {shape} and dtype {dtype}")
+    return size
+
+
+def allocate(shape: Shape, dtype: np.dtype[Any], what: str = "the result") -> Array:
+    """An uninitialised array, or `ResourceError`."""
+    size = require_array(shape, dtype, what)
     try:
         return np.empty(shape, dtype)
     except (MemoryError, ValueError) as error:
         raise ResourceError(
             f"{what} of shape {shape} and dtype {dtype} needs {size:,} bytes, "
-            "which could not be allocated"
+            "which could not be allocated",
+            "Work in parts, or use a smaller dtype",
         ) from error

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from faltung.errors import OptionError
-from faltung.plans import direct, stencil
+from faltung.errors import OptionError, shown
+from faltung.plans import _resources, copying, direct, stencil
 from faltung.plans._problem import Operands, Problem
 from faltung.typing import Array
 
@@ -39,7 +39,7 @@ class Algorithm(Protocol):
         """Compute y from x, both in canonical order."""
 
 
-ALGORITHMS: tuple[Algorithm, ...] = (direct, stencil)
+ALGORITHMS: tuple[Algorithm, ...] = (copying, direct, stencil)
 
 
 class Plan(NamedTuple):
@@ -71,7 +71,7 @@ def check_algorithm(name: object) -> str | None:
     if name is None or (isinstance(name, str) and name in algorithms()):
         return name
     raise OptionError(
-        f"algorithm is {name!r}, which is not known",
+        f"algorithm is {shown(name)}, which is not known",
         f"Use None or one of {', '.join(map(repr, algorithms()))}",
     )
 
@@ -119,6 +119,8 @@ def prepare(
     What an algorithm makes of them depends on the operator and the dtype, never on the size of
     the input, so that an operator passes `kept` to have it made once.
     """
+    if operands.weight is not None:
+        _resources.require_array(operands.weight.shape, problem.dtype, "the packed weight")
     for algorithm in plan.candidates:
         key = (algorithm.name, problem.dtype)
         if kept is not None and key in kept:

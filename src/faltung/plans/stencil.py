@@ -18,7 +18,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from faltung.geometry.stencil import StencilAxis
 from faltung.plans._blocks import (
     Blocking,
     Box,
@@ -27,8 +26,10 @@ from faltung.plans._blocks import (
     ranges,
     whole_blocking,
 )
+from faltung.plans._environment import default_environment
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
+from faltung.plans._tables import Table, join_tables
 from faltung.typing import Array, IndexArray
 
 __all__ = ["name", "prepare", "run", "supports", "workspace"]
@@ -81,7 +82,7 @@ def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
     y = y.reshape(recipe.batch, recipe.groups, recipe.filters, *y.shape[2:])
     if recipe.is_blank:
         y[...] = 0
-    with np.errstate(all="ignore"):
+    with default_environment(), np.errstate(all="ignore"):
         if schedule.is_single:
             result = _Part(problem, x, prepared).compute(schedule.box, schedule)
             place = y if not recipe.is_blank else y[_last(map(_slice, schedule.box))]
@@ -112,7 +113,7 @@ class _Schedule:
     taps: Box
     blocking: Blocking
     is_single: bool
-    table: _Table | None
+    table: Table | None
 
 
 def _schedule_of(problem: Problem) -> _Schedule:
@@ -131,7 +132,7 @@ def _make_schedule(problem: Problem) -> _Schedule:
     taps = tuple(range(axis.taps) for axis in recipe.axes)
     is_single = blocking == whole_blocking(problem)
     is_small = prod(map(len, box)) * problem.taps <= SMALL_TABLE
-    table = _join_tables(recipe.axes, box, taps) if is_single and is_small else None
+    table = join_tables(recipe.axes, box, taps) if is_single and is_small else None
     return _Schedule(box, taps, blocking, is_single, table)
 
 
@@ -175,7 +176,7 @@ class _Part:
             sums = self._sum_of_blocks(outputs, schedule)
         if self.prepared.bias is not None:
             sums += self.prepared.bias
-        if recipe.activation == "relu":
+        if recipe.activation == "relu" and sums.dtype.kind not in "bu":
             np.maximum(sums, 0, out=sums)
         return sums
 
@@ -195,19 +196,14 @@ class _Part:
             sums = self._reduce(weight, self._gather(table, channels), table.is_outside)
         return sums
 
-    def _table(self, outputs: Box, taps: Box, schedule: _Schedule) -> _Table:
-        return schedule.table or _join_tables(self.problem.recipe.axes, outputs, taps)
+    def _table(self, outputs: Box, taps: Box, schedule: _Schedule) -> Table:
+        return schedule.table or join_tables(self.problem.recipe.axes, outputs, taps)
 
-    def _gather(self, table: _Table, channels: range) -> Array:
+    def _gather(self, table: Table, channels: range) -> Array:
         """The cells under the window: (samples, groups, channels, taps * positions)."""
-        x = self.x[:, :, _slice(channels)][_last(table.slab)]
-        dtype = self.problem.compute_dtype
-        if table.is_outside is None:
-            slab = np.ascontiguousarray(x, dtype)
-        else:
-            slab = np.full((*x.shape[:3], *table.shape), self.problem.recipe.fill, dtype)
-            slab[_last(map(slice, x.shape[3:]))] = x
-        slab = slab.reshape(*x.shape[:3], prod(slab.shape[3:]))
+        slab = table.slab_of(
+            self.x[:, :, _slice(channels)], self.problem.recipe.fill, self.problem.compute_dtype
+        )
         return slab.take(table.flat, axis=3, mode="wrap")
 
     def _reduce(
@@ -255,44 +251,3 @@ def _tap_columns(all_taps: Box, taps: Box) -> IndexArray:
     shape = tuple(map(len, all_taps))
     grid = np.ix_(*[np.arange(cut.start, cut.stop) for cut in taps])
     return np.ravel_multi_index(grid, shape).ravel()
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The joined tables of all axes for a box of outputs and taps.
-
-    `flat` indexes the raveled slab, taps first, then outputs. `is_outside` is None where every
-    cell lies inside; otherwise the slab has the shape `shape`, one more cell an axis.
-    """
-
-    slab: tuple[slice, ...]
-    shape: tuple[int, ...]
-    flat: IndexArray
-    is_outside: Array | None
-
-
-def _join_tables(axes: tuple[StencilAxis, ...], outputs: Box, taps: Box) -> _Table:
-    rank = len(axes)
-    slab, shape, columns, outside = [], [], [], []
-    for axis, out, cut in zip(axes, outputs, taps, strict=True):
-        index = axis.index(out.start, out.stop)[:, cut.start : cut.stop].T
-        is_inside = index >= 0
-        first = int(index.min(initial=axis.size, where=is_inside))
-        beyond = max(int(index.max(initial=-1)) + 1, first)
-        slab.append(slice(first, beyond))
-        shape.append(beyond - first + 1)
-        columns.append(np.where(is_inside, index - first, beyond - first))
-        outside.append(~is_inside)
-    has_outside = any(part.any() for part in outside)
-    if not has_outside:
-        shape = [size - 1 for size in shape]
-    flat: Any = 0
-    is_outside: Any = False
-    for place, (column, part) in enumerate(zip(columns, outside, strict=True)):
-        spread = [1] * (2 * rank)
-        spread[place], spread[rank + place] = column.shape
-        flat = flat * shape[place] + column.reshape(spread)
-        is_outside = is_outside | part.reshape(spread)
-    count = prod(map(len, taps))
-    mask = is_outside.reshape(count, -1) if has_outside else None
-    return _Table(tuple(slab), tuple(shape), flat.ravel(), mask)
