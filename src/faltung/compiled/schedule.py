@@ -30,6 +30,7 @@ _STAGED_BYTES = 384 << 10  # what a box may stage before it is made smaller: a p
 _CHUNK_WEIGHT_BYTES = 512 << 10  # weights that are used again for each tile of the box: also L2
 _BLOCK_WORDS = 64
 _JOB_BYTES = 8 << 20  # that a job may read and write where it lies
+_MOST_MACS = 64_000_000  # of a job: 30 ms where nothing but generic code runs
 _JOB_MACS = 2_000_000  # below this a job is not worth handing out
 _WANTED_JOBS = 16
 
@@ -214,12 +215,13 @@ def _choose_box(cutter: _Cutter, is_direct: bool) -> tuple[int, int, int]:
         else:
             is_wide = channels * cutter.plane_size(cutter.staged_box(box)) > _STAGED_BYTES
         is_lonely = cutter.count(box) < _WANTED_JOBS and cutter.macs(box) >= 2 * _JOB_MACS
-        return is_wide or is_lonely or cutter.macs(box) > 32 * _JOB_MACS
+        return is_wide or is_lonely or cutter.macs(box) > _MOST_MACS
 
     least = 4 * cutter.wide
     while is_too_big(box):
         smaller = cutter.halve(*box)
-        if smaller is None or (smaller[2] < least and smaller[2] < box[2]):
+        is_short = cutter.macs(box) <= _MOST_MACS * max(1, cutter.blocks)
+        if smaller is None or (is_short and smaller[2] < least and smaller[2] < box[2]):
             break
         box = smaller
     return box
@@ -277,7 +279,7 @@ def _lay_out(
     parts = 1
     if count < 4 and cutter.macs(box) >= 4 * _JOB_MACS:
         parts = min(cutter.blocks, -(-4 // count))
-    while cutter.macs(box) // max(1, parts) > 64 * _JOB_MACS and parts < cutter.blocks:
+    while cutter.macs(box) // max(1, parts) > _MOST_MACS and parts < cutter.blocks:
         parts = min(cutter.blocks, 2 * parts)
     tile = max(cutter.wide * row.wide.rows, 1) * size
     singles_size = cutter.singles * row.line.pixels * size
