@@ -11,7 +11,7 @@ from direct_sums import direct_sum, through_every_algorithm
 
 DTYPES = ["bool", "int8", "uint8", "int32", "int64", "uint64"]
 DTYPES += ["float16", "float32", "float64", "complex64", "complex128"]
-ALGORITHMS = [None, *ft.algorithms()]
+ALGORITHMS = [None, "direct", "stencil"]
 
 
 def data(shape, dtype="float32", seed=0):

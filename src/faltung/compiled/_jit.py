@@ -35,6 +35,7 @@ from typing import Any, TypeVar, overload
 
 from faltung.compiled import _cache, machine
 from faltung.compiled._log import warn_once
+from faltung.compiled._pipeline import pipeline
 from faltung.errors import OptionError
 
 __all__ = [
@@ -49,15 +50,12 @@ __all__ = [
     "unavailable_reason",
 ]
 
-# Freedoms of rounding that change no special value. Never nnan or ninf: they let the compiler
-# assume that the NaN a user looks for is not there.
+# Freedoms of rounding that change no special value; nnan and ninf would lose a user's NaN.
 FLAGS = frozenset({"contract", "nsz"})
 
 _JOB_SIGNATURE = "void(intp, intp, intp)"
 
 _reason: str | None = None  # why Numba cannot be used, "" if it can, None before the first look
-
-
 _loading = threading.RLock()
 _compiler_lock: Any = None  # Numba's, once it is loaded
 
@@ -239,7 +237,8 @@ class Kernel(_Compiled):
         import numba
 
         parsed = _parse(self.signature)
-        dispatcher = numba.njit(nogil=True, **self._options())(self._unique())
+        compiler = numba.njit(nogil=True, pipeline_class=pipeline(), **self._options())
+        dispatcher = compiler(self._unique())
         cache = self._cache(parsed) if cached else None
         if cache is not None:
             dispatcher._cache = cache
@@ -269,14 +268,14 @@ class Job(_Compiled):
     def _compile(self, *, cached: bool) -> Any:
         import numba
 
-        parsed = _parse(self.signature)
+        parsed, pipe = _parse(self.signature), pipeline()
         cache = self._cache(parsed) if cached else None
         if cache is None:
-            return numba.cfunc(parsed, **self._options())(self._unique())
+            return numba.cfunc(parsed, pipeline_class=pipe, **self._options())(self._unique())
         from numba.core.ccallback import CFunc
 
         typed = (parsed.args, parsed.return_type)
-        callback = CFunc(self._unique(), typed, locals={}, options=self._options())
+        callback = CFunc(self._unique(), typed, {}, self._options(), pipe)
         callback._cache = cache  # type: ignore[attr-defined]
         callback.compile()
         return callback
