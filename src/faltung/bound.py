@@ -7,6 +7,7 @@ and the plan is made at the first call for a shape, then reused.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any, ClassVar, NamedTuple, NoReturn, Self, TypeGuard
 
 import numpy as np
@@ -180,11 +181,11 @@ class Operator:
     def _probe_shape(self) -> Shape:
         """The shape of an ample input with the channels that the operands expect."""
         specs = self._specs(None)
-        rank = self.record.rank(specs, self._parameters)
+        rank = self.record.rank(specs, self._parameters, None)
         shapes = {name: specs[name].shape if name in specs else None for name in self.record.arrays}
         known = {"g": as_int(self._parameters.get("groups", 1), "groups")}
         sizes = self.record.signature.bind(shapes, known)
-        channels = sizes["g"] * sizes.get("c", 1)
+        channels = prod(sizes.get(factor, 1) for factor in self.record.signature.inputs[0].axes[1])
         spatial = (PROBE,) * rank
         if self._parameters["data_format"] == "channels_last":
             return 1, *spatial, channels

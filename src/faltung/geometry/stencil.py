@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faltung.geometry.axis import AxisGeometry, AxisWindow
 from faltung.geometry.border import source_index
@@ -45,6 +46,19 @@ class StencilAxis(Protocol):
     def clear_outputs(self) -> range:
         """The outputs whose window lies inside the input."""
 
+    @property
+    def kernel_taps(self) -> IndexArray:
+        """The tap of the kernel that each column of the table belongs to."""
+
+    def divisors(self, start: int, stop: int) -> IndexArray:
+        """What a mean over the windows of rows `start` to `stop` divides by."""
+
+    def coefficients(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The weights of an interpolation, for rows `start` to `stop`."""
+
+    def count_taps(self) -> int:
+        """Pairs of output and tap, those outside the input included."""
+
     def index(self, start: int, stop: int) -> IndexArray:
         """Rows `start` to `stop` of the table, shape ``(stop - start, taps)``."""
 
@@ -55,11 +69,37 @@ class StencilAxis(Protocol):
         """Pairs of output and input cell that are connected, borders followed."""
 
 
+class PlainColumns:
+    """What most axes answer: column t of the table is tap t, every tap counts, none is weighted."""
+
+    outputs: int
+    taps: int
+
+    @property
+    def kernel_taps(self) -> IndexArray:
+        """The tap of the kernel that each column of the table belongs to."""
+        return np.arange(self.taps, dtype=np.int64)
+
+    def divisors(self, start: int, stop: int) -> IndexArray:
+        """What a mean over the windows of rows `start` to `stop` divides by."""
+        return np.full(stop - start, self.taps, np.int64)
+
+    def coefficients(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The weights of an interpolation, for rows `start` to `stop`."""
+        return np.ones((stop - start, self.taps))
+
+    def count_taps(self) -> int:
+        """Pairs of output and tap, those outside the input included."""
+        return self.outputs * self.taps
+
+
 @dataclass(frozen=True)
-class SlidingAxis:
+class SlidingAxis(PlainColumns):
     """A window that slides: output i, tap t sees position ``i * stride - before + t * dilation``.
 
-    `mode` is the canonical border mode that says what a position outside the input shows.
+    `mode` is the canonical border mode that says what a position outside the input shows. A mean
+    divides by the taps before the end of the `after` cells of padding, or by those inside the input
+    unless `counts_padding`.
     """
 
     size: int
@@ -69,6 +109,17 @@ class SlidingAxis:
     dilation: int = 1
     before: int = 0
     mode: str = "zeros"
+    after: int = 0
+    counts_padding: bool = True
+
+    def divisors(self, start: int, stop: int) -> IndexArray:
+        """What a mean over the windows of rows `start` to `stop` divides by."""
+        positions = self.positions(start, stop)
+        if self.counts_padding:
+            is_counted = positions < self.size + self.after
+        else:
+            is_counted = (positions >= 0) & (positions < self.size)
+        return np.count_nonzero(is_counted, axis=1).astype(np.int64)
 
     @property
     def geometry(self) -> AxisGeometry:
@@ -133,14 +184,19 @@ def _blocks(start: int, stop: int, taps: int) -> Iterator[tuple[int, int]]:
         yield row, min(row + step, stop)
 
 
-def sliding_axis(window: AxisWindow, size: int, mode: str) -> SlidingAxis:
+def sliding_axis(
+    window: AxisWindow, size: int, mode: str, *, counts_padding: bool = True
+) -> SlidingAxis:
     """The stencil of a window over `size` cells with border `mode`."""
+    before, after = window.resolve(size)
     return SlidingAxis(
         size,
         window.output_size(size),
         window.kernel,
         window.stride,
         window.dilation,
-        window.resolve(size)[0],
+        before,
         mode,
+        after,
+        counts_padding,
     )

@@ -55,6 +55,7 @@ def bind(
     specs: Mapping[str, Spec],
     parameters: Mapping[str, Any],
     settings: Settings | None = None,
+    wanted_rank: int | None = None,
 ) -> Bound:
     """Settle everything that does not depend on data.
 
@@ -68,11 +69,14 @@ def bind(
         Every parameter of the function but `out`, and those of the operator's class.
     settings : Settings, optional
         By default those that hold now.
+    wanted_rank : int, optional
+        The number of spatial axes, where the function's name says it.
     """
     parameters = dict(parameters)
     data_format, wanted = parameters.pop("data_format"), parameters.pop("dtype")
     activation = parameters.pop("activation", None)
     natural = joint_dtype([spec.dtype for spec in specs.values()], " and ".join(specs))
+    natural = record.result_dtype(natural)
     dtype = natural if wanted is None else check_cast(natural, wanted)
     _check_activation(activation, natural)
     if parameters.get("precision") is not None:
@@ -80,7 +84,7 @@ def bind(
     _select.check_algorithm(parameters.get("algorithm"))
 
     data = next(iter(specs.values()))
-    rank = record.rank(specs, parameters)
+    rank = record.rank(specs, parameters, wanted_rank)
     layout = layout_of(data.shape, rank, data_format, data.name)
     canonical = data._replace(shape=layout.canonical_shape(data.shape))
     recipe = record.recipe(**{**specs, data.name: canonical}, **parameters)
@@ -124,6 +128,15 @@ def _as_fill(value: Any, dtype: np.dtype[Any], name: str) -> Any:
     )
 
 
+def beside(bound: Bound) -> Bound | None:
+    """The same call with the second rule of its recipe, for functions that return two arrays."""
+    recipe = bound.problem.recipe
+    if recipe.also is None:
+        return None
+    problem = replace(bound.problem, recipe=replace(recipe, rule=recipe.also, also=None), kept={})
+    return bound._replace(problem=problem, plan=_select.select(problem), dtype=problem.result_dtype)
+
+
 def finish(
     bound: Bound, prepared: _select.Prepared, x: Array, others: Iterable[Array], out: object
 ) -> Array:
@@ -136,18 +149,18 @@ def finish(
     target = None if out is None else check_out(out, bound.shape, bound.dtype)
     is_direct = (
         target is not None
-        and target.dtype == problem.dtype == bound.dtype
+        and target.dtype == problem.result_dtype == bound.dtype
         and target.flags.aligned
         and not any(np.may_share_memory(target, array) for array in (x, *others))
     )
     if target is not None and is_direct:
         y = target
     else:
-        y = _resources.allocate(bound.shape, problem.dtype)
+        y = _resources.allocate(bound.shape, problem.result_dtype)
     _select.execute(problem, prepared, canonical(x), canonical(y))
     if is_direct:
         return y
-    if problem.dtype != bound.dtype:
+    if problem.result_dtype != bound.dtype:
         with np.errstate(all="ignore"):
             y = y.astype(bound.dtype)
     if target is None:
@@ -189,7 +202,12 @@ class Door:
             _resources.require_array(bound.shape, bound.problem.dtype, "the result")
         x = arrays.pop(self.arrays[0])
         prepared = _select.prepare(bound.problem, bound.plan, Operands(**arrays))
-        return finish(bound, prepared, x, arrays.values(), out)
+        y = finish(bound, prepared, x, arrays.values(), out)
+        second = beside(bound)
+        if second is None:
+            return y
+        prepared = _select.prepare(second.problem, second.plan, Operands(**arrays))
+        return y, finish(second, prepared, x, arrays.values(), None)  # type: ignore[return-value]
 
     def _assign(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Arguments by name; a call that does not fit the signature is Python's TypeError."""
@@ -225,10 +243,10 @@ class Door:
         parameters.pop("out", None)
         if self.rank is not None:
             self._check_rank(specs, parameters)
-        return bind(self.record, specs, parameters)
+        return bind(self.record, specs, parameters, wanted_rank=self.rank)
 
     def _check_rank(self, specs: Mapping[str, Spec], parameters: dict[str, Any]) -> None:
-        rank = self.record.rank(specs, parameters)
+        rank = self.record.rank(specs, parameters, self.rank)
         if rank != self.rank:
             last = list(specs.values())[-1] if "weight" not in specs else specs["weight"]
             raise ShapeError(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-from faltung.errors import OptionError, ShapeError, shown
+from faltung.errors import OptionError, ShapeError, WindowError, shown
 from faltung.geometry.arguments import length_of
+from faltung.operators._arrays import Spec
 
 __all__ = ["as_flag", "check_border", "rank_of"]
 
@@ -29,14 +33,25 @@ def as_flag(value: object, name: str) -> bool:
     raise OptionError(f"{name} is {shown(value)}, expected True or False")
 
 
-def rank_of(value: object, name: str, ndim: int) -> int:
-    """Spatial axes: the entries of `value`, or with an int all axes of x but the first two."""
-    rank = length_of(value)
-    if rank is None:
-        rank = ndim - 2
+def rank_of(
+    name: str, specs: Mapping[str, Spec], parameters: Mapping[str, Any], wanted: int | None = None
+) -> int:
+    """Spatial axes: the entries of parameter `name`, or with an int all axes but the first two.
+
+    `wanted` is the number that a function's name states. Without data (an operator that is being
+    made) any number serves.
+    """
+    rank = length_of(parameters[name])
+    if rank == 0:
+        raise WindowError(f"{name} is empty, expected an int or one entry an axis")
+    if rank is not None:
+        return rank
+    if wanted is not None:
+        return wanted
+    rank = next(iter(specs.values())).ndim - 2 if specs else 2
     if rank < 1:
         raise ShapeError(
-            f"x has {ndim} axes; with an int as {name} all but the first two are spatial",
+            f"x has {rank + 2} axes; with an int as {name} all but the first two are spatial",
             f"Pass one int an axis as {name}, or data with a batch and a channel axis",
         )
     return rank

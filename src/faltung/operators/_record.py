@@ -25,6 +25,8 @@ __all__ = ["REGISTRY", "Record", "Sample", "Sizes", "match", "operator", "ranked
 
 Parameters = ParamSpec("Parameters")
 ParameterDict = dict[str, Any]
+RankRule = Callable[[Mapping[str, Spec], ParameterDict, int | None], int]
+"""The number of spatial axes, from specs, parameters and the number in the function's name."""
 
 REGISTRY: dict[str, Record] = {}
 """All operators by name, in the order in which their files were imported."""
@@ -64,11 +66,12 @@ class Record:
     recipe: Callable[..., Recipe]
     signature: Signature
     operands: tuple[str, ...]
-    rank: Callable[[Mapping[str, Spec], ParameterDict], int]
+    rank: RankRule
     reference: Callable[..., Array]
     samples: tuple[Sample, ...]
     sources: tuple[str, ...]
     class_parameters: Mapping[str, Any]
+    result_dtype: Callable[[np.dtype[Any]], np.dtype[Any]]
     draw: Callable[..., dict[str, Array]] | None
     parameters: tuple[inspect.Parameter, ...]
 
@@ -96,12 +99,13 @@ class Record:
 def operator(
     *,
     signature: str,
-    rank: Callable[[Mapping[str, Spec], ParameterDict], int],
+    rank: RankRule,
     reference: Callable[..., Array],
     samples: tuple[Sample, ...],
     sources: tuple[str, ...],
     operands: tuple[str, ...] = (),
     class_parameters: Mapping[str, Any] | None = None,
+    result_dtype: Callable[[np.dtype[Any]], np.dtype[Any]] = lambda dtype: dtype,
     draw: Callable[..., dict[str, Array]] | None = None,
 ) -> Callable[[Callable[Parameters, Recipe]], Callable[Parameters, Array]]:
     """Register an operator and make its function work on arrays.
@@ -111,7 +115,8 @@ def operator(
     signature : str
         Which sizes belong together, see `faltung.geometry.signature`.
     rank : callable
-        The number of spatial axes, from the specs and the parameters of a call.
+        The number of spatial axes, from the specs and parameters of a call, and from the number
+        in the name of a ranked variant (None for the others).
     reference : callable
         The textbook loops, on canonical arrays; NumPy only, shares nothing with geometry.
     samples : tuple of Sample
@@ -122,6 +127,8 @@ def operator(
         The array arguments after the first, which an operator object holds.
     class_parameters : mapping, optional
         Parameters that only the operator's class has, with their defaults.
+    result_dtype : callable, optional
+        The dtype of the result from that of the arrays; the same by default.
     draw : callable, optional
         Draws operands at random; becomes the class method ``init``.
     """
@@ -138,6 +145,7 @@ def operator(
             samples=samples,
             sources=sources,
             class_parameters=class_parameters or {},
+            result_dtype=result_dtype,
             draw=draw,
             parameters=tuple(inspect.signature(function).parameters.values()),
         )

@@ -27,7 +27,9 @@ from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
 __all__ = ["conv", "conv1d", "conv2d", "conv3d"]
 
 
-def rank_of_weight(specs: Mapping[str, Spec], parameters: Mapping[str, Any]) -> int:
+def rank_of_weight(
+    specs: Mapping[str, Spec], parameters: Mapping[str, Any], wanted: int | None
+) -> int:
     """Spatial axes: those of the weight after filters and channels."""
     rank = specs["weight"].ndim - 2
     if rank < 1:

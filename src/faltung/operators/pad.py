@@ -22,9 +22,11 @@ from faltung.typing import Array, ArrayLike, DTypeLike, Padding
 __all__ = ["pad"]
 
 
-def rank_of_padding(specs: Mapping[str, Spec], parameters: Mapping[str, Any]) -> int:
+def rank_of_padding(
+    specs: Mapping[str, Spec], parameters: Mapping[str, Any], wanted: int | None
+) -> int:
     """Spatial axes: the entries of the padding, or all but batch and channels."""
-    return rank_of(parameters["padding"], "padding", specs["x"].ndim if "x" in specs else 4)
+    return rank_of("padding", specs, parameters, wanted)
 
 
 def textbook(x: Array, *, padding: Any, mode: str, value: Any) -> Array:

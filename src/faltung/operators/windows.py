@@ -7,7 +7,7 @@ import numpy as np
 from faltung.errors import FaltungError
 from faltung.geometry.layout import layout_of
 from faltung.geometry.window import axis_windows
-from faltung.operators._arrays import as_array
+from faltung.operators._arrays import Spec, as_array
 from faltung.operators._checks import rank_of
 from faltung.typing import Array, ArrayLike, Ints
 
@@ -65,7 +65,8 @@ def windows(
 def _windows(
     x: Array, kernel_size: object, stride: object, dilation: object, data_format: str
 ) -> Array:
-    rank = rank_of(kernel_size, "kernel_size", x.ndim)
+    spec = Spec("x", x.shape, x.dtype)
+    rank = rank_of("kernel_size", {"x": spec}, {"kernel_size": kernel_size})
     layout = layout_of(x.shape, rank, data_format)
     cells = layout.canonical(x)
     axes = axis_windows(rank, kernel_size, stride, dilation)

@@ -9,6 +9,7 @@ from math import prod
 
 from faltung.plans._problem import Problem
 from faltung.plans._resources import WORKSPACE
+from faltung.plans._rules import WeightedSum
 from faltung.typing import Shape
 
 __all__ = ["Blocking", "Box", "block_bytes", "choose_blocking", "ranges", "whole_blocking"]
@@ -38,7 +39,9 @@ def block_bytes(problem: Problem, blocking: Blocking, itemsize: int) -> int:
         axis_tables += outputs * taps
     planes = blocking.samples * blocking.groups
     sums = planes * problem.recipe.filters * prod(blocking.outputs)
-    cells = planes * blocking.channels * (slab + 2 * gathered)
+    # A matrix product needs the gathered cells alone; other rules have intermediate results.
+    copies = 2 if isinstance(problem.recipe.rule, WeightedSum) else 5
+    cells = planes * blocking.channels * (slab + copies * gathered)
     return itemsize * (cells + 2 * sums) + 16 * gathered + 32 * axis_tables
 
 
@@ -61,26 +64,27 @@ def choose_blocking(problem: Problem, itemsize: int) -> Blocking:
     channel and tap by tap whatever the blocks are.
     """
     blocking = whole_blocking(problem)
+    is_sum = isinstance(problem.recipe.rule, WeightedSum)
     while block_bytes(problem, blocking, itemsize) > WORKSPACE:
-        smaller = _smaller(blocking)
+        smaller = _smaller(blocking, is_sum=is_sum)
         if smaller == blocking:
             break
         blocking = smaller
     return blocking
 
 
-def _smaller(blocking: Blocking) -> Blocking:
+def _smaller(blocking: Blocking, *, is_sum: bool) -> Blocking:
     if blocking.samples > 1:
         return replace(blocking, samples=_half(blocking.samples))
     if blocking.groups > 1:
         return replace(blocking, groups=_half(blocking.groups))
     if prod(blocking.outputs) > 512:
         return replace(blocking, outputs=_halved_at_largest(blocking.outputs))
-    if blocking.channels > 1:
+    if is_sum and blocking.channels > 1:
         return replace(blocking, channels=_half(blocking.channels))
     if prod(blocking.outputs) > 1:
         return replace(blocking, outputs=_halved_at_largest(blocking.outputs))
-    return replace(blocking, taps=_halved_at_first(blocking.taps))
+    return replace(blocking, taps=_halved_at_first(blocking.taps)) if is_sum else blocking
 
 
 def _half(count: int) -> int:

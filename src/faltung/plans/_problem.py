@@ -11,7 +11,7 @@ import numpy as np
 
 from faltung.config import Settings
 from faltung.geometry.stencil import StencilAxis
-from faltung.plans._rules import Rule
+from faltung.plans._rules import Extreme, PositionSum, Rule
 from faltung.typing import Array, Shape
 
 __all__ = ["Operands", "Problem", "Recipe"]
@@ -29,7 +29,8 @@ class Recipe:
     """What an operator makes of shapes and parameters; sizes are those of one group.
 
     `fill` is the value of cells outside the input. With `fill_takes_part` false such cells are
-    left out of sums, as zeros are. `is_blank`: a window that leaves the input yields 0.
+    left out of sums, as zeros are. `is_blank`: a window that leaves the input yields 0. `also` is
+    a second rule, whose result the function returns beside the first one's.
     """
 
     rule: Rule
@@ -42,6 +43,7 @@ class Recipe:
     fill_takes_part: bool = False
     is_blank: bool = False
     has_bias: bool = False
+    also: Rule | None = None
     activation: str | None = None
     precision: str | None = None
     algorithm: str | None = None
@@ -75,7 +77,14 @@ class Problem:
     def compute_dtype(self) -> np.dtype[Any]:
         """The dtype of sums: float32 for the 16-bit floats, else the result's."""
         is_half = self.dtype.kind in "fV" and self.dtype.itemsize == 2
-        return np.dtype(np.float32) if is_half and self.recipe.rule.multiplies else self.dtype
+        return np.dtype(np.float32) if is_half and self.recipe.rule.accumulates else self.dtype
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        """The dtype of what the rule gives: that of the values, or of positions."""
+        rule = self.recipe.rule
+        is_position = isinstance(rule, Extreme) and rule.gives_position
+        return np.dtype(np.int64) if is_position else self.dtype
 
     @cached_property
     def taps(self) -> int:
@@ -87,10 +96,12 @@ class Problem:
         """Multiply-adds, taps that fall on padding included."""
         if not self.recipe.rule.multiplies:
             return 0
-        return prod(self.output_shape) * self.recipe.channels * self.taps
+        return self.connections * prod(axis.count_taps() for axis in self.recipe.axes)
 
     @cached_property
     def connections(self) -> int:
         """Pairs of filter and channel that are connected, over the whole batch."""
         recipe = self.recipe
+        if isinstance(recipe.rule, PositionSum) and recipe.rule.is_shared:
+            return recipe.batch * recipe.groups * recipe.channels
         return recipe.batch * recipe.groups * recipe.filters * recipe.channels

@@ -1,44 +1,175 @@
 """Rules: what an operator does with the cells that its stencil shows.
 
-Algorithms and faces dispatch on the rule, never on the operator.
+Algorithms and faces dispatch on the rule, never on the operator. Each rule states whether it is
+linear, whether it multiplies (its cost is counted in multiply-adds), whether it accumulates (the
+16-bit floats are then widened), and what a cell outside the input counts as.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from faltung.typing import Array
 
-__all__ = ["Copy", "Rule", "WeightedSum"]
+__all__ = [
+    "Copy",
+    "Extreme",
+    "Interpolation",
+    "Mean",
+    "Morphology",
+    "PositionSum",
+    "PowerSum",
+    "Reduction",
+    "Rule",
+    "WeightedSum",
+]
+
+
+class _Base:
+    is_linear = False
+    multiplies = False
+    accumulates = False
+
+    def outside(self, fill: Any, dtype: np.dtype[Any]) -> Any:
+        """What cells outside the input hold while the rule is applied."""
+        return fill
 
 
 @dataclass(frozen=True)
-class WeightedSum:
+class WeightedSum(_Base):
     """``y = sum(coefficient * x)`` over channels and taps, plus a bias for each filter.
 
-    The weight has the axes ``(groups * filters, channels, *taps)``; `is_flipped` reverses its
-    spatial axes, which makes the correlation a convolution in the mathematical sense.
+    The weight has the axes ``(groups * filters, channels, *taps)``, or with `is_transposed`
+    ``(groups * channels, filters, *taps)``; `is_flipped` reverses its spatial axes.
     """
 
     is_flipped: bool = False
+    is_transposed: bool = False
+    groups: int = 1
 
     is_linear = True
     multiplies = True
+    accumulates = True
 
     def coefficients(self, weight: Array) -> Array:
-        """The weight in the order of the stencil's taps."""
+        """The weight as (groups * filters, channels, *taps), in the order of the taps."""
+        if self.is_transposed:
+            split = weight.reshape(self.groups, -1, *weight.shape[1:])
+            weight = split.swapaxes(1, 2).reshape(-1, split.shape[1], *weight.shape[2:])
         if not self.is_flipped:
             return weight
         return weight[:, :, *(slice(None, None, -1),) * (weight.ndim - 2)]
 
 
 @dataclass(frozen=True)
-class Copy:
-    """Each output shows one cell."""
+class PositionSum(_Base):
+    """A weighted sum whose coefficients differ from output to output.
+
+    With `is_shared` the weight is ``(samples, groups, taps, *outputs)`` and each channel keeps to
+    itself (involution); else ``(groups * filters, channels, taps, *outputs)`` (untied kernels).
+    """
+
+    is_shared: bool
 
     is_linear = True
-    multiplies = False
+    multiplies = True
+    accumulates = True
 
 
-Rule: TypeAlias = WeightedSum | Copy
+@dataclass(frozen=True)
+class Interpolation(_Base):
+    """A sum weighted by the product of the axes' own coefficients."""
+
+    is_linear = True
+    accumulates = True
+
+
+@dataclass(frozen=True)
+class Mean(_Base):
+    """The sum of the cells, divided by the product of the axes' divisors, or by `divisor`."""
+
+    divisor: int | None = None
+
+    is_linear = True
+    accumulates = True
+
+
+@dataclass(frozen=True)
+class PowerSum(_Base):
+    """``sum(|x| ** order) ** (1 / order)``; the maximum of ``|x|`` for an infinite order."""
+
+    order: float
+
+    accumulates = True
+
+
+@dataclass(frozen=True)
+class Extreme(_Base):
+    """The largest cell, or with `gives_position` its flat place in the plane of the input."""
+
+    gives_position: bool = False
+
+    def outside(self, fill: Any, dtype: np.dtype[Any]) -> Any:
+        """Nothing is smaller."""
+        return lowest(dtype)
+
+
+@dataclass(frozen=True)
+class Morphology(_Base):
+    """The largest ``x + structure`` or the smallest ``x - structure`` over the taps in use."""
+
+    is_dilation: bool
+
+    def outside(self, fill: Any, dtype: np.dtype[Any]) -> Any:
+        """Nothing is smaller, or nothing is larger."""
+        return lowest(dtype) if self.is_dilation else highest(dtype)
+
+
+@dataclass(frozen=True)
+class Reduction(_Base):
+    """Any function of the cells of a window, applied along the last axis; padding counts."""
+
+    name: str
+    function: Callable[[Array], Array]
+
+    accumulates = True
+
+
+@dataclass(frozen=True)
+class Copy(_Base):
+    """Each output shows one cell, or with `keeps_taps` all cells of its window as channels."""
+
+    keeps_taps: bool = False
+
+    is_linear = True
+
+
+Rule: TypeAlias = (
+    WeightedSum
+    | PositionSum
+    | Interpolation
+    | Mean
+    | PowerSum
+    | Extreme
+    | Morphology
+    | Reduction
+    | Copy
+)
+
+
+def lowest(dtype: np.dtype[Any]) -> Any:
+    """A number that no other of the dtype is below."""
+    if dtype.kind == "b":
+        return False
+    return np.iinfo(dtype).min if dtype.kind in "iu" else -np.inf
+
+
+def highest(dtype: np.dtype[Any]) -> Any:
+    """A number that no other of the dtype is above."""
+    if dtype.kind == "b":
+        return True
+    return np.iinfo(dtype).max if dtype.kind in "iu" else np.inf

@@ -28,7 +28,8 @@ from faltung.plans._blocks import (
 )
 from faltung.plans._environment import default_environment
 from faltung.plans._problem import Operands, Problem
-from faltung.plans._rules import WeightedSum
+from faltung.plans._reduce import REDUCE, Gathered
+from faltung.plans._rules import Morphology, PositionSum, WeightedSum
 from faltung.plans._tables import Table, join_tables
 from faltung.typing import Array, IndexArray
 
@@ -54,20 +55,37 @@ def workspace(problem: Problem) -> int:
 class Prepared:
     """Weights as one matrix a group, in the dtype of the sums."""
 
-    weight: Array | None  # (groups, filters, channels, taps)
+    weight: Array | None  # of a weighted sum: (groups, filters, channels, taps)
     bias: Array | None  # (groups, filters, 1)
     is_finite: bool
+
+    def part(self, problem: Problem, samples: range, groups: range) -> Prepared:
+        """What belongs to some samples and groups."""
+        weight, rule = self.weight, problem.recipe.rule
+        if weight is not None and not isinstance(rule, Morphology):
+            is_shared = isinstance(rule, PositionSum) and rule.is_shared
+            weight = (
+                weight[_slice(samples), _slice(groups)] if is_shared else weight[_slice(groups)]
+            )
+        bias = None if self.bias is None else self.bias[_slice(groups)]
+        return Prepared(weight, bias, self.is_finite)
 
 
 def prepare(problem: Problem, operands: Operands) -> Prepared:
     """Bring the weights into the form that `run` takes."""
-    recipe = problem.recipe
-    if not isinstance(recipe.rule, WeightedSum) or operands.weight is None:
-        return Prepared(None, None, True)
+    recipe, weight, bias = problem.recipe, operands.weight, operands.bias
     dtype = problem.compute_dtype
-    weight = recipe.rule.coefficients(operands.weight).astype(dtype)
-    weight = weight.reshape(recipe.groups, recipe.filters, recipe.channels, problem.taps)
-    bias = operands.bias
+    if weight is None or isinstance(recipe.rule, Morphology):
+        return Prepared(weight, None, True)
+    if isinstance(recipe.rule, WeightedSum):
+        weight = recipe.rule.coefficients(weight).astype(dtype)
+        for place, axis in enumerate(recipe.axes):
+            weight = weight.take(axis.kernel_taps, axis=2 + place)
+        weight = weight.reshape(recipe.groups, recipe.filters, recipe.channels, problem.taps)
+    else:
+        weight = weight.astype(dtype)
+        if not cast("PositionSum", recipe.rule).is_shared:
+            weight = weight.reshape(recipe.groups, recipe.filters, *weight.shape[1:])
     if bias is not None:
         bias = bias.astype(dtype).reshape(recipe.groups, recipe.filters, 1)
     is_finite = dtype.kind in "biu" or bool(np.isfinite(weight).all())
@@ -98,7 +116,7 @@ def _run_blocks(
     planes = (range(recipe.batch), range(recipe.groups))
     for samples, groups in ranges(planes, (blocking.samples, blocking.groups)):
         where = _slice(samples), _slice(groups)
-        part = _Part(problem, x[where], _of_groups(prepared, groups))
+        part = _Part(problem, x[where], prepared.part(problem, samples, groups))
         for outputs in ranges(schedule.box, blocking.outputs):
             result = part.compute(outputs, schedule)
             place = y[(*where, slice(None), *map(_slice, outputs))]
@@ -145,15 +163,6 @@ def _last(slices: Iterable[slice]) -> Any:
     return (..., *slices)
 
 
-def _of_groups(prepared: Prepared, groups: range) -> Prepared:
-    weight, bias = prepared.weight, prepared.bias
-    return Prepared(
-        None if weight is None else weight[_slice(groups)],
-        None if bias is None else bias[_slice(groups)],
-        prepared.is_finite,
-    )
-
-
 @dataclass(frozen=True)
 class _Part:
     """Some samples and groups of a problem: x is (samples, groups, channels, *spatial)."""
@@ -166,12 +175,13 @@ class _Part:
         """The results of a box of outputs, shape (samples, groups, filters, positions)."""
         recipe = self.problem.recipe
         everything = range(recipe.channels)
-        if self.prepared.weight is None:
-            return self._gather(self._table(outputs, schedule.taps, schedule), everything)
-        if schedule.is_single:
+        if not isinstance(recipe.rule, WeightedSum):
+            sums = self._apply_rule(outputs, schedule)
+        elif schedule.is_single:
             table = self._table(outputs, schedule.taps, schedule)
             cells = self._gather(table, everything)
-            sums = self._reduce(self.prepared.weight, cells, table.is_outside)
+            weight = cast("Array", self.prepared.weight)
+            sums = self._reduce(weight, cells, table.is_outside)
         else:
             sums = self._sum_of_blocks(outputs, schedule)
         if self.prepared.bias is not None:
@@ -179,6 +189,17 @@ class _Part:
         if recipe.activation == "relu" and sums.dtype.kind not in "bu":
             np.maximum(sums, 0, out=sums)
         return sums
+
+    def _apply_rule(self, outputs: Box, schedule: _Schedule) -> Array:
+        """What the rule makes of the windows, for every rule but the weighted sum."""
+        table = self._table(outputs, schedule.taps, schedule)
+        cells = self._gather(table, range(self.problem.recipe.channels))
+        shape = (*cells.shape[:3], self.problem.taps, prod(map(len, outputs)))
+        apply = REDUCE[type(self.problem.recipe.rule)]
+        weight = self.prepared.weight
+        return apply(
+            Gathered(self.problem, cells.reshape(shape), table.is_outside, outputs, weight)
+        )
 
     def _sum_of_blocks(self, outputs: Box, schedule: _Schedule) -> Array:
         """Sums over blocks of channels and taps, in an order that no block size changes."""
@@ -201,9 +222,9 @@ class _Part:
 
     def _gather(self, table: Table, channels: range) -> Array:
         """The cells under the window: (samples, groups, channels, taps * positions)."""
-        slab = table.slab_of(
-            self.x[:, :, _slice(channels)], self.problem.recipe.fill, self.problem.compute_dtype
-        )
+        recipe, dtype = self.problem.recipe, self.problem.compute_dtype
+        fill = recipe.rule.outside(recipe.fill, dtype)
+        slab = table.slab_of(self.x[:, :, _slice(channels)], fill, dtype)
         return slab.take(table.flat, axis=3, mode="wrap")
 
     def _reduce(

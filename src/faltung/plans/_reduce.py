@@ -1,0 +1,157 @@
+"""How the stencil plan applies each rule but the weighted sum: one function a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from faltung.plans._blocks import Box
+from faltung.plans._problem import Problem
+from faltung.plans._rules import (
+    Copy,
+    Extreme,
+    Interpolation,
+    Mean,
+    Morphology,
+    PositionSum,
+    PowerSum,
+    Reduction,
+)
+from faltung.typing import Array
+
+__all__ = ["REDUCE", "Gathered"]
+
+
+class Gathered(NamedTuple):
+    """The cells under the windows of a box of outputs.
+
+    `cells` is (samples, groups, channels, taps, positions); `is_outside` (taps, positions) or None;
+    `weight` what the plan prepared of the operator's array, cut to these samples and groups.
+    """
+
+    problem: Problem
+    cells: Array
+    is_outside: Array | None
+    outputs: Box
+    weight: Array | None
+
+
+def copy(gathered: Gathered) -> Array:
+    """The cells themselves: (samples, groups, taps or one filter, positions)."""
+    samples, groups, channels, taps, positions = gathered.cells.shape
+    return gathered.cells.reshape(samples, groups, channels * taps, positions)
+
+
+def mean(gathered: Gathered) -> Array:
+    """Sum over the taps, then one division."""
+    rule = cast("Mean", gathered.problem.recipe.rule)
+    sums = gathered.cells.sum(axis=3)
+    if rule.divisor is not None:
+        return cast("Array", sums / sums.dtype.type(rule.divisor))
+    counts: Any = 1
+    for axis, box in zip(gathered.problem.recipe.axes, gathered.outputs, strict=True):
+        counts = np.multiply.outer(counts, axis.divisors(box.start, box.stop))
+    return cast("Array", sums / counts.ravel().astype(sums.real.dtype))
+
+
+def interpolate(gathered: Gathered) -> Array:
+    """Sum over the taps with the product of the axes' coefficients."""
+    axes, rank = gathered.problem.recipe.axes, len(gathered.outputs)
+    weights: Any = 1.0
+    for place, (axis, box) in enumerate(zip(axes, gathered.outputs, strict=True)):
+        spread = [1] * (2 * rank)
+        spread[place], spread[rank + place] = axis.taps, len(box)
+        weights = weights * axis.coefficients(box.start, box.stop).T.reshape(spread)
+    weights = weights.reshape(gathered.cells.shape[3:]).astype(gathered.cells.real.dtype)
+    return cast("Array", np.einsum("ngctp,tp->ngcp", gathered.cells, weights))
+
+
+def power_sum(gathered: Gathered) -> Array:
+    """The norm of each window."""
+    order = cast("PowerSum", gathered.problem.recipe.rule).order
+    sizes = np.abs(gathered.cells)
+    if np.isinf(order):
+        return cast("Array", sizes.max(axis=3))
+    return cast("Array", (sizes**order).sum(axis=3) ** (1 / order))
+
+
+def extreme(gathered: Gathered) -> Array:
+    """The largest cell; NaN wins, and of equals the first."""
+    rule = cast("Extreme", gathered.problem.recipe.rule)
+    largest = gathered.cells.max(axis=3)
+    if not rule.gives_position:
+        return cast("Array", largest)
+    is_largest = gathered.cells == largest[:, :, :, None]
+    if gathered.is_outside is not None:
+        is_largest &= ~gathered.is_outside
+    tap = is_largest.argmax(axis=3)
+    if gathered.cells.dtype.kind in "fV":
+        is_nan = np.isnan(gathered.cells)
+        last = gathered.cells.shape[3] - 1 - is_nan[:, :, :, ::-1].argmax(axis=3)
+        tap = np.where(is_nan.any(axis=3), last, tap)
+    places = _places(gathered)
+    return cast("Array", places[tap, np.arange(places.shape[1])])
+
+
+def _places(gathered: Gathered) -> Array:
+    """The flat place in the input's plane of each tap of each position."""
+    axes, rank = gathered.problem.recipe.axes, len(gathered.outputs)
+    flat: Any = 0
+    for place, (axis, box) in enumerate(zip(axes, gathered.outputs, strict=True)):
+        spread = [1] * (2 * rank)
+        spread[place], spread[rank + place] = axis.taps, len(box)
+        flat = flat * axis.size + axis.index(box.start, box.stop).T.reshape(spread)
+    return cast("Array", flat.reshape(gathered.cells.shape[3:]))
+
+
+def morphology(gathered: Gathered) -> Array:
+    """Grey dilation and erosion; a bool structure only chooses taps."""
+    rule = cast("Morphology", gathered.problem.recipe.rule)
+    structure = cast("Array", gathered.weight).ravel()
+    cells = gathered.cells
+    if structure.dtype.kind == "b":
+        cells = cells[:, :, :, structure]
+    else:
+        heights = structure[:, None].astype(cells.dtype)
+        cells = cells + heights if rule.is_dilation else cells - heights
+        if gathered.is_outside is not None:
+            cells[:, :, :, gathered.is_outside] = rule.outside(0, cells.dtype)
+    return cast("Array", cells.max(axis=3) if rule.is_dilation else cells.min(axis=3))
+
+
+def reduction(gathered: Gathered) -> Array:
+    """A function of the window's values, the padded ones included."""
+    rule = cast("Reduction", gathered.problem.recipe.rule)
+    return rule.function(np.moveaxis(gathered.cells, 3, -1))
+
+
+def position_sum(gathered: Gathered) -> Array:
+    """Coefficients of their own for each output."""
+    problem = gathered.problem
+    rule = cast("PositionSum", problem.recipe.rule)
+    weight = cast("Array", gathered.weight)
+    where: Any = (..., *(slice(box.start, box.stop) for box in gathered.outputs))
+    positions = gathered.cells.shape[4]
+    weight = weight[where]
+    weight = weight.reshape(
+        *weight.shape[: -len(gathered.outputs)], prod(weight.shape[-len(gathered.outputs) :])
+    )
+    if gathered.is_outside is not None and not problem.recipe.fill_takes_part:
+        weight = np.where(gathered.is_outside, weight.dtype.type(0), weight)
+    if rule.is_shared:
+        return cast("Array", np.einsum("ngctp,ngtp->ngcp", gathered.cells, weight))
+    return cast("Array", np.einsum("ngctp,gfctp->ngfp", gathered.cells, weight))
+
+
+REDUCE: dict[type, Callable[[Gathered], Array]] = {
+    Copy: copy,
+    Mean: mean,
+    Interpolation: interpolate,
+    PowerSum: power_sum,
+    Extreme: extreme,
+    Morphology: morphology,
+    Reduction: reduction,
+    PositionSum: position_sum,
+}
