@@ -119,7 +119,8 @@ class SlidingAxis(PlainColumns):
             is_counted = positions < self.size + self.after
         else:
             is_counted = (positions >= 0) & (positions < self.size)
-        return np.count_nonzero(is_counted, axis=1).astype(np.int64)
+        counts: IndexArray = np.count_nonzero(is_counted, axis=1).astype(np.int64)
+        return counts
 
     @property
     def geometry(self) -> AxisGeometry:

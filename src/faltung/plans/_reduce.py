@@ -135,9 +135,7 @@ def position_sum(gathered: Gathered) -> Array:
     where: Any = (..., *(slice(box.start, box.stop) for box in gathered.outputs))
     positions = gathered.cells.shape[4]
     weight = weight[where]
-    weight = weight.reshape(
-        *weight.shape[: -len(gathered.outputs)], prod(weight.shape[-len(gathered.outputs) :])
-    )
+    weight = weight.reshape(*weight.shape[: -len(gathered.outputs)], positions)
     if gathered.is_outside is not None and not problem.recipe.fill_takes_part:
         weight = np.where(gathered.is_outside, weight.dtype.type(0), weight)
     if rule.is_shared:
