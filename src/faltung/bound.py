@@ -179,8 +179,13 @@ class Operator:
         return np.result_type(*dtypes) if dtypes else np.dtype(np.float32)
 
     def _probe_shape(self) -> Shape:
-        """The shape of an ample input with the channels that the operands expect."""
+        """The shape of an ample input, or of one that fits, with the operands' channels."""
         specs = self._specs(None)
+        if self.record.probe is not None:
+            samples, channels, *cells = self.record.probe(specs, self._parameters)
+            if self._parameters["data_format"] == "channels_last":
+                return samples, *cells, channels
+            return samples, channels, *cells
         rank = self.record.rank(specs, self._parameters, None)
         shapes = {name: specs[name].shape if name in specs else None for name in self.record.arrays}
         known = {"g": as_int(self._parameters.get("groups", 1), "groups")}
@@ -209,7 +214,7 @@ class Operator:
         if ready is None:
             bound = self._bind(shape, dtype)
             _resources.require_array(bound.shape, bound.problem.dtype, "the result")
-            operands = Operands(**self._arrays())
+            operands = Operands(*map(self._arrays().get, self.record.operands))
             prepared = _select.prepare(bound.problem, bound.plan, operands, self._packed)
             ready = _Ready(bound, prepared)
             if len(self._kept) >= KEPT:

@@ -76,7 +76,7 @@ def bind(
     data_format, wanted = parameters.pop("data_format"), parameters.pop("dtype")
     activation = parameters.pop("activation", None)
     natural = joint_dtype([spec.dtype for spec in specs.values()], " and ".join(specs))
-    natural = record.result_dtype(natural)
+    natural = record.result_dtype(natural, parameters)
     dtype = natural if wanted is None else check_cast(natural, wanted)
     _check_activation(activation, natural)
     if parameters.get("precision") is not None:
@@ -201,12 +201,13 @@ class Door:
         if out is None:
             _resources.require_array(bound.shape, bound.problem.dtype, "the result")
         x = arrays.pop(self.arrays[0])
-        prepared = _select.prepare(bound.problem, bound.plan, Operands(**arrays))
+        operands = Operands(*map(arrays.get, self.arrays[1:]))
+        prepared = _select.prepare(bound.problem, bound.plan, operands)
         y = finish(bound, prepared, x, arrays.values(), out)
         second = beside(bound)
         if second is None:
             return y
-        prepared = _select.prepare(second.problem, second.plan, Operands(**arrays))
+        prepared = _select.prepare(second.problem, second.plan, operands)
         return y, finish(second, prepared, x, arrays.values(), None)  # type: ignore[return-value]
 
     def _assign(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

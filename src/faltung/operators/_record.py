@@ -27,6 +27,10 @@ Parameters = ParamSpec("Parameters")
 ParameterDict = dict[str, Any]
 RankRule = Callable[[Mapping[str, Spec], ParameterDict, int | None], int]
 """The number of spatial axes, from specs, parameters and the number in the function's name."""
+DtypeRule = Callable[[np.dtype[Any], ParameterDict], np.dtype[Any]]
+"""The dtype of the result, from the joint one of the arrays and from the parameters."""
+ProbeRule = Callable[[Mapping[str, Spec], ParameterDict], Shape]
+"""The canonical shape of an input that operands fit, from their specs and the parameters."""
 
 REGISTRY: dict[str, Record] = {}
 """All operators by name, in the order in which their files were imported."""
@@ -71,7 +75,8 @@ class Record:
     samples: tuple[Sample, ...]
     sources: tuple[str, ...]
     class_parameters: Mapping[str, Any]
-    result_dtype: Callable[[np.dtype[Any]], np.dtype[Any]]
+    result_dtype: DtypeRule
+    probe: ProbeRule | None
     draw: Callable[..., dict[str, Array]] | None
     parameters: tuple[inspect.Parameter, ...]
 
@@ -105,7 +110,8 @@ def operator(
     sources: tuple[str, ...],
     operands: tuple[str, ...] = (),
     class_parameters: Mapping[str, Any] | None = None,
-    result_dtype: Callable[[np.dtype[Any]], np.dtype[Any]] = lambda dtype: dtype,
+    result_dtype: DtypeRule = lambda dtype, _: dtype,
+    probe: ProbeRule | None = None,
     draw: Callable[..., dict[str, Array]] | None = None,
 ) -> Callable[[Callable[Parameters, Recipe]], Callable[Parameters, Array]]:
     """Register an operator and make its function work on arrays.
@@ -128,7 +134,11 @@ def operator(
     class_parameters : mapping, optional
         Parameters that only the operator's class has, with their defaults.
     result_dtype : callable, optional
-        The dtype of the result from that of the arrays; the same by default.
+        The dtype of the result from that of the arrays and the parameters; that of the arrays by
+        default.
+    probe : callable, optional
+        For operands whose shape depends on the output's: the shape of an input that they fit. The
+        others are checked against an ample input when an operator is made.
     draw : callable, optional
         Draws operands at random; becomes the class method ``init``.
     """
@@ -146,6 +156,7 @@ def operator(
             sources=sources,
             class_parameters=class_parameters or {},
             result_dtype=result_dtype,
+            probe=probe,
             draw=draw,
             parameters=tuple(inspect.signature(function).parameters.values()),
         )
