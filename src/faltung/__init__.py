@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from faltung import kernels, testing
     from faltung.arrays import filter_array
     from faltung.bound import Operator
-    from faltung.classes import Conv, Pad
+    from faltung.classes import Conv, Pad, Resize
     from faltung.compiled.parallel import get_num_threads, set_num_threads
     from faltung.config import reproducible, set_memory_limit, set_precision
     from faltung.errors import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from faltung.matching import match_template
     from faltung.operators.conv import conv, conv1d, conv2d, conv3d
     from faltung.operators.pad import pad
+    from faltung.operators.resize import resize
     from faltung.operators.windows import windows
     from faltung.plans._select import algorithms
     from faltung.report import Report
@@ -52,6 +53,7 @@ __all__ = [
     "Pad",
     "PositionError",
     "Report",
+    "Resize",
     "ResourceError",
     "ShapeError",
     "Window",
@@ -72,6 +74,7 @@ __all__ = [
     "match_template",
     "pad",
     "reproducible",
+    "resize",
     "set_memory_limit",
     "set_num_threads",
     "set_precision",
@@ -87,6 +90,7 @@ _MODULES = {
     "Operator": "bound",
     "Conv": "classes",
     "Pad": "classes",
+    "Resize": "classes",
     "get_num_threads": "compiled.parallel",
     "set_num_threads": "compiled.parallel",
     "reproducible": "config",
@@ -109,6 +113,7 @@ _MODULES = {
     "conv2d": "operators.conv",
     "conv3d": "operators.conv",
     "pad": "operators.pad",
+    "resize": "operators.resize",
     "windows": "operators.windows",
     "algorithms": "plans._select",
     "Report": "report",

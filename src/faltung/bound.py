@@ -21,6 +21,7 @@ from faltung.operators._call import Bound, bind, finish
 from faltung.operators._record import REGISTRY, Record
 from faltung.plans import _resources, _select
 from faltung.plans._problem import Operands
+from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Shape
 
 __all__ = ["Operator"]
@@ -80,7 +81,7 @@ class Operator:
         keep(self, "_packed", {})
         try:
             keep(self, "_operands", _held(operands))
-            self._bind(self._probe_shape(), self._dtype())
+            self._probe()
         except FaltungError as error:
             raise self._dressed(error) from error.__cause__
         except MemoryError as error:
@@ -143,7 +144,11 @@ class Operator:
                 **{name: self._parameters[name] for name in self.record.textbook_parameters},
             )
         if bound.problem.dtype.kind in "biu":
-            y = y.astype(bound.problem.dtype)
+            exact, y = y, np.empty(y.shape, bound.problem.dtype)
+            if exact.dtype.kind == "f":
+                store_rounded(exact, y)
+            else:
+                y[...] = exact.astype(y.dtype)
         if self._parameters.get("activation") == "relu" and y.dtype.kind not in "bu":
             y = np.maximum(y, 0)
         return bound.layout.own(y)
@@ -195,6 +200,16 @@ class Operator:
         if self._parameters["data_format"] == "channels_last":
             return 1, *spatial, channels
         return 1, channels, *spatial
+
+    def _probe(self) -> None:
+        """Bind to an ample input, which finds whatever is wrong with the arguments.
+
+        Without the wanted algorithm: what it can do may depend on the size.
+        """
+        _select.check_algorithm(self._parameters["algorithm"])
+        data = Spec(self.record.arrays[0], self._probe_shape(), self._dtype())
+        parameters = {**self._parameters, "dtype": None, "algorithm": None}
+        bind(self.record, self._specs(data), parameters, self._settings)
 
     def _bind(self, shape: Shape, dtype: np.dtype[Any]) -> Bound:
         specs = self._specs(Spec(self.record.arrays[0], shape, dtype))

@@ -9,10 +9,10 @@ from typing import Any, Self
 import numpy as np
 
 from faltung.bound import Operator
-from faltung.operators import conv, pad  # noqa: F401
+from faltung.operators import conv, pad, resize  # noqa: F401
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
 
-__all__ = ["Conv", "Pad"]
+__all__ = ["Conv", "Pad", "Resize"]
 
 
 class Conv(Operator):
@@ -143,6 +143,45 @@ class Pad(Operator):
                 "padding": padding,
                 "mode": mode,
                 "value": value,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class Resize(Operator):
+    """`resize` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "resize"
+
+    size: Ints | None
+    scale_factor: Any
+    mode: str
+    align_corners: bool
+    antialias: bool
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        size: Ints | None = None,
+        *,
+        scale_factor: Any = None,
+        mode: str = "nearest",
+        align_corners: bool = False,
+        antialias: bool = False,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {},
+            {
+                "size": size,
+                "scale_factor": scale_factor,
+                "mode": mode,
+                "align_corners": align_corners,
+                "antialias": antialias,
                 "algorithm": algorithm,
                 "data_format": data_format,
             },

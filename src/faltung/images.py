@@ -14,6 +14,7 @@ from faltung.geometry.border import canonical_mode
 from faltung.operators._arrays import as_array, is_known_dtype
 from faltung.operators._checks import as_flag
 from faltung.operators.conv import conv
+from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints
 
 __all__ = ["filter_image"]
@@ -111,7 +112,7 @@ def filter_image(
     for channel in range(planes.shape[2]):
         # One channel at a time: the float64 copy of a large picture is eight times its size.
         sums = conv(planes[None, None, :, :, channel], bank, dtype=working, **window)
-        _store(sums[0, 0], result[:, :, channel])
+        store_rounded(sums[0, 0], result[:, :, channel])
     return result[:, :, 0] if picture.ndim == 2 else result
 
 
@@ -187,29 +188,3 @@ def _anchor(anchor: object, kernel: tuple[int, ...]) -> tuple[int, ...]:
             f"Use 0 to {kernel[0] - 1} for the rows and 0 to {kernel[1] - 1} for the columns",
         )
     return cells
-
-
-def _store(sums: Array, result: Array) -> None:
-    """Write `sums` in the dtype of `result`, rounded and saturated where these are integers."""
-    if result.dtype.kind == "b":
-        np.greater(sums, 0.5, out=result)
-    elif result.dtype.kind in "iu":
-        _saturate(sums.astype(np.float64, copy=False), result)
-    else:
-        with np.errstate(all="ignore"):
-            np.copyto(result, sums, casting="unsafe")
-
-
-def _saturate(sums: Array, result: Array) -> None:
-    """Round halves to even and keep within the range of `result`; `sums` is overwritten."""
-    info = np.iinfo(result.dtype)
-    highest = float(info.max)
-    # 2**63 - 1 is no float64, the next one is 2**63: its cells are set afterwards.
-    is_exact = int(highest) == info.max
-    np.copyto(sums, 0, where=np.isnan(sums))
-    np.rint(sums, out=sums)
-    is_high = None if is_exact else sums >= highest
-    np.clip(sums, float(info.min), highest if is_exact else np.nextafter(highest, 0), out=sums)
-    np.copyto(result, sums, casting="unsafe")
-    if is_high is not None:
-        result[is_high] = info.max

@@ -122,7 +122,8 @@ def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) ->
     bytes_read = sum(prod(spec.shape) * spec.dtype.itemsize for spec in (data, *operands))
     bytes_written = prod(bound.shape) * bound.dtype.itemsize
     cells = prod(problem.input_shape[1:]), prod(problem.output_shape[1:])
-    is_linear = recipe.rule.is_linear and recipe.activation is None
+    is_rounded = problem.compute_dtype.kind == "f" and problem.dtype.kind in "biu"
+    is_linear = recipe.rule.is_linear and recipe.activation is None and not is_rounded
     geometry = [axis.geometry for axis in recipe.axes]
     starts = zip(geometry, recipe.axes, strict=True)
     return Report(

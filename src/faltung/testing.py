@@ -113,7 +113,7 @@ def _check_out(operator: Operator, x: Array, y: Array) -> None:
 
 def _check_linearity(operator: Operator, x: Array, y: Array) -> None:
     """``op(2x) - op(x) == op(x) - op(0)``, which holds up to constants; skipped for bool."""
-    if operator.describe(x.shape).matrix_shape is None or x.dtype.kind == "b":
+    if operator.describe(x.shape, x.dtype).matrix_shape is None or x.dtype.kind == "b":
         return
     with np.errstate(over="ignore"):
         twice, none = operator(x + x), operator(np.zeros_like(x))

@@ -53,7 +53,10 @@ def test_every_algorithm_gives_the_same(record, sample, dtype):
     assert "stencil" in names
     for name in names:
         y = getattr(ft, record.name)(**arrays, **sample.parameters, algorithm=name)
-        assert np.array_equal(y, expected), name
+        if y.dtype.kind in "biu":
+            assert np.array_equal(y, expected), name
+        else:  # coefficients that are not whole round in the order of the sums
+            assert np.allclose(y, expected, rtol=1e-5, atol=1e-5, equal_nan=True), name
 
 
 @pytest.mark.parametrize(("record", "sample"), CASES)

@@ -36,7 +36,7 @@ NUMPY_MODES = {
 
 def each_axis(value: Any, rank: int) -> list[Any]:
     """One entry an axis."""
-    return [value] * rank if isinstance(value, int | str) else list(value)
+    return list(value) if isinstance(value, list | tuple) else [value] * rank
 
 
 def pad_amounts(

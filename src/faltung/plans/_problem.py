@@ -11,7 +11,7 @@ import numpy as np
 
 from faltung.config import Settings
 from faltung.geometry.stencil import StencilAxis
-from faltung.plans._rules import Extreme, PositionSum, Rule
+from faltung.plans._rules import Extreme, Interpolation, PositionSum, Rule
 from faltung.typing import Array, Shape
 
 __all__ = ["Operands", "Problem", "Recipe"]
@@ -75,7 +75,9 @@ class Problem:
 
     @cached_property
     def compute_dtype(self) -> np.dtype[Any]:
-        """The dtype of sums: float32 for the 16-bit floats, else the result's."""
+        """The dtype of sums: wider for 16-bit floats, and for integers that are interpolated."""
+        if isinstance(self.recipe.rule, Interpolation) and self.dtype.kind in "biu":
+            return np.dtype(np.float64)
         is_half = self.dtype.kind in "fV" and self.dtype.itemsize == 2
         return np.dtype(np.float32) if is_half and self.recipe.rule.accumulates else self.dtype
 

@@ -82,9 +82,10 @@ class PositionSum(_Base):
 
 @dataclass(frozen=True)
 class Interpolation(_Base):
-    """A sum weighted by the product of the axes' own coefficients."""
+    """A sum weighted by the product of the axes' own coefficients; integers are rounded."""
 
     is_linear = True
+    multiplies = True
     accumulates = True
 
 

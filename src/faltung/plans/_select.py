@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from faltung.errors import OptionError, shown
-from faltung.plans import _resources, copying, direct, stencil
+from faltung.plans import _resources, copying, direct, separable, stencil
 from faltung.plans._problem import Operands, Problem
 from faltung.typing import Array
 
@@ -39,7 +39,7 @@ class Algorithm(Protocol):
         """Compute y from x, both in canonical order."""
 
 
-ALGORITHMS: tuple[Algorithm, ...] = (copying, direct, stencil)
+ALGORITHMS: tuple[Algorithm, ...] = (copying, direct, separable, stencil)
 
 
 class Plan(NamedTuple):

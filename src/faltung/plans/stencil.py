@@ -29,6 +29,7 @@ from faltung.plans._blocks import (
 from faltung.plans._environment import default_environment
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._reduce import REDUCE, Gathered
+from faltung.plans._rounding import store_rounded
 from faltung.plans._rules import Morphology, PositionSum, WeightedSum
 from faltung.plans._tables import Table, join_tables
 from faltung.typing import Array, IndexArray
@@ -104,7 +105,7 @@ def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
         if schedule.is_single:
             result = _Part(problem, x, prepared).compute(schedule.box, schedule)
             place = y if not recipe.is_blank else y[_last(map(_slice, schedule.box))]
-            place[...] = result.reshape(place.shape)
+            _store(result, place)
         else:
             _run_blocks(problem, schedule, x, prepared, y)
 
@@ -120,7 +121,15 @@ def _run_blocks(
         for outputs in ranges(schedule.box, blocking.outputs):
             result = part.compute(outputs, schedule)
             place = y[(*where, slice(None), *map(_slice, outputs))]
-            place[...] = result.reshape(place.shape)
+            _store(result, place)
+
+
+def _store(result: Array, place: Array) -> None:
+    result = result.reshape(place.shape)
+    if result.dtype.kind == "f" and place.dtype.kind in "biu":
+        store_rounded(result, place)
+    else:
+        place[...] = result
 
 
 @dataclass(frozen=True)
