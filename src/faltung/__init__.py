@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from faltung import kernels, testing
     from faltung.arrays import filter_array
     from faltung.bound import Operator
-    from faltung.classes import Conv, Pad, Resize
+    from faltung.classes import (
+        Conv,
+        ConvTranspose,
+        Involution,
+        LocalConv,
+        MaxPool,
+        Pad,
+        Resize,
+        Unfold,
+    )
     from faltung.compiled.parallel import get_num_threads, set_num_threads
     from faltung.config import reproducible, set_memory_limit, set_precision
     from faltung.errors import (
@@ -34,8 +43,18 @@ if TYPE_CHECKING:
     from faltung.images import filter_image
     from faltung.matching import match_template
     from faltung.operators.conv import conv, conv1d, conv2d, conv3d
+    from faltung.operators.conv_transpose import (
+        conv_transpose,
+        conv_transpose1d,
+        conv_transpose2d,
+        conv_transpose3d,
+    )
+    from faltung.operators.involution import involution, involution2d
+    from faltung.operators.local_conv import local_conv
+    from faltung.operators.max_pool import max_pool, max_pool1d, max_pool2d, max_pool3d
     from faltung.operators.pad import pad
     from faltung.operators.resize import resize
+    from faltung.operators.unfold import unfold
     from faltung.operators.windows import windows
     from faltung.plans._select import algorithms
     from faltung.report import Report
@@ -44,8 +63,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Conv",
+    "ConvTranspose",
     "DTypeError",
     "FaltungError",
+    "Involution",
+    "LocalConv",
+    "MaxPool",
     "MissingExtraError",
     "NotLinearError",
     "Operator",
@@ -56,6 +79,7 @@ __all__ = [
     "Resize",
     "ResourceError",
     "ShapeError",
+    "Unfold",
     "Window",
     "WindowError",
     "algorithms",
@@ -63,6 +87,10 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_transpose",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "convolve",
     "convolve2d",
     "correlate",
@@ -70,8 +98,15 @@ __all__ = [
     "filter_array",
     "filter_image",
     "get_num_threads",
+    "involution",
+    "involution2d",
     "kernels",
+    "local_conv",
     "match_template",
+    "max_pool",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "pad",
     "reproducible",
     "resize",
@@ -79,6 +114,7 @@ __all__ = [
     "set_num_threads",
     "set_precision",
     "testing",
+    "unfold",
     "weight_from",
     "windows",
 ]
@@ -89,8 +125,13 @@ _MODULES = {
     "filter_array": "arrays",
     "Operator": "bound",
     "Conv": "classes",
+    "ConvTranspose": "classes",
+    "Involution": "classes",
+    "LocalConv": "classes",
+    "MaxPool": "classes",
     "Pad": "classes",
     "Resize": "classes",
+    "Unfold": "classes",
     "get_num_threads": "compiled.parallel",
     "set_num_threads": "compiled.parallel",
     "reproducible": "config",
@@ -112,8 +153,20 @@ _MODULES = {
     "conv1d": "operators.conv",
     "conv2d": "operators.conv",
     "conv3d": "operators.conv",
+    "conv_transpose": "operators.conv_transpose",
+    "conv_transpose1d": "operators.conv_transpose",
+    "conv_transpose2d": "operators.conv_transpose",
+    "conv_transpose3d": "operators.conv_transpose",
+    "involution": "operators.involution",
+    "involution2d": "operators.involution",
+    "local_conv": "operators.local_conv",
+    "max_pool": "operators.max_pool",
+    "max_pool1d": "operators.max_pool",
+    "max_pool2d": "operators.max_pool",
+    "max_pool3d": "operators.max_pool",
     "pad": "operators.pad",
     "resize": "operators.resize",
+    "unfold": "operators.unfold",
     "windows": "operators.windows",
     "algorithms": "plans._select",
     "Report": "report",

@@ -9,10 +9,19 @@ from typing import Any, Self
 import numpy as np
 
 from faltung.bound import Operator
-from faltung.operators import conv, pad, resize  # noqa: F401
+from faltung.operators import (  # noqa: F401
+    conv,
+    conv_transpose,
+    involution,
+    local_conv,
+    max_pool,
+    pad,
+    resize,
+    unfold,
+)
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
 
-__all__ = ["Conv", "Pad", "Resize"]
+__all__ = ["Conv", "ConvTranspose", "Involution", "LocalConv", "MaxPool", "Pad", "Resize", "Unfold"]
 
 
 class Conv(Operator):
@@ -116,6 +125,196 @@ class Conv(Operator):
         )
 
 
+class ConvTranspose(Operator):
+    """`conv_transpose` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "conv_transpose"
+
+    weight: Array
+    bias: Array | None
+    stride: Ints
+    padding: Padding
+    output_padding: Ints
+    output_size: Ints | None
+    dilation: Ints
+    groups: int
+    padding_mode: str
+    flip: bool
+    precision: str | None
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        *,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
+        output_size: Ints | None = None,
+        dilation: Ints = 1,
+        groups: int = 1,
+        padding_mode: str = "zeros",
+        flip: bool = False,
+        precision: str | None = None,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {"weight": weight, "bias": bias},
+            {
+                "stride": stride,
+                "padding": padding,
+                "output_padding": output_padding,
+                "output_size": output_size,
+                "dilation": dilation,
+                "groups": groups,
+                "padding_mode": padding_mode,
+                "flip": flip,
+                "precision": precision,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class Involution(Operator):
+    """`involution` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "involution"
+
+    weight: Array
+    kernel_size: Ints
+    stride: Ints
+    padding: Padding
+    dilation: Ints
+    padding_mode: str
+    padding_value: complex
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        weight: ArrayLike,
+        *,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        padding_mode: str = "zeros",
+        padding_value: complex = 0,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {"weight": weight},
+            {
+                "kernel_size": kernel_size,
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "padding_mode": padding_mode,
+                "padding_value": padding_value,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class LocalConv(Operator):
+    """`local_conv` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "local_conv"
+
+    weight: Array
+    bias: Array | None
+    kernel_size: Ints
+    stride: Ints
+    padding: Padding
+    dilation: Ints
+    groups: int
+    padding_mode: str
+    padding_value: complex
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        *,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+        padding_mode: str = "zeros",
+        padding_value: complex = 0,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {"weight": weight, "bias": bias},
+            {
+                "kernel_size": kernel_size,
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "groups": groups,
+                "padding_mode": padding_mode,
+                "padding_value": padding_value,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class MaxPool(Operator):
+    """`max_pool` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "max_pool"
+
+    kernel_size: Ints
+    stride: Ints | None
+    padding: Padding
+    dilation: Ints
+    ceil_mode: bool
+    return_indices: bool
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        *,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {},
+            {
+                "kernel_size": kernel_size,
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "ceil_mode": ceil_mode,
+                "return_indices": return_indices,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
 class Pad(Operator):
     """`pad` with all but the data bound; see there for the arguments."""
 
@@ -182,6 +381,48 @@ class Resize(Operator):
                 "mode": mode,
                 "align_corners": align_corners,
                 "antialias": antialias,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class Unfold(Operator):
+    """`unfold` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "unfold"
+
+    kernel_size: Ints
+    stride: Ints
+    padding: Padding
+    dilation: Ints
+    padding_mode: str
+    padding_value: complex
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        *,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        padding_mode: str = "zeros",
+        padding_value: complex = 0,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {},
+            {
+                "kernel_size": kernel_size,
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "padding_mode": padding_mode,
+                "padding_value": padding_value,
                 "algorithm": algorithm,
                 "data_format": data_format,
             },

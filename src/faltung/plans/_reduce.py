@@ -138,9 +138,25 @@ def position_sum(gathered: Gathered) -> Array:
     weight = weight.reshape(*weight.shape[: -len(gathered.outputs)], positions)
     if gathered.is_outside is not None and not problem.recipe.fill_takes_part:
         weight = np.where(gathered.is_outside, weight.dtype.type(0), weight)
+    if problem.settings.reproducible:
+        return _sum_positions_in_order(gathered.cells, weight, rule)
     if rule.is_shared:
         return cast("Array", np.einsum("ngctp,ngtp->ngcp", gathered.cells, weight))
     return cast("Array", np.einsum("ngctp,gfctp->ngfp", gathered.cells, weight))
+
+
+def _sum_positions_in_order(cells: Array, weight: Array, rule: PositionSum) -> Array:
+    """Channel by channel, tap by tap: bits that depend on the window alone."""
+    samples, groups, channels, taps, positions = cells.shape
+    if rule.is_shared:
+        sums = np.zeros((samples, groups, channels, positions), cells.dtype)
+        for tap in range(taps):
+            sums += cells[:, :, :, tap] * weight[:, :, None, tap]
+        return sums
+    sums = np.zeros((samples, groups, weight.shape[1], positions), cells.dtype)
+    for channel, tap in np.ndindex(channels, taps):
+        sums += cells[:, :, None, channel, tap] * weight[:, :, channel, tap]
+    return sums
 
 
 REDUCE: dict[type, Callable[[Gathered], Array]] = {

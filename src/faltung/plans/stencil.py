@@ -84,9 +84,11 @@ def prepare(problem: Problem, operands: Operands) -> Prepared:
             weight = weight.take(axis.kernel_taps, axis=2 + place)
         weight = weight.reshape(recipe.groups, recipe.filters, recipe.channels, problem.taps)
     else:
-        weight = weight.astype(dtype)
+        weight = weight.astype(dtype, copy=False)
         if not cast("PositionSum", recipe.rule).is_shared:
             weight = weight.reshape(recipe.groups, recipe.filters, *weight.shape[1:])
+        elif weight.ndim == len(recipe.axes) + 2:  # of a sample without batch axis
+            weight = weight[None]
     if bias is not None:
         bias = bias.astype(dtype).reshape(recipe.groups, recipe.filters, 1)
     is_finite = dtype.kind in "biu" or bool(np.isfinite(weight).all())
