@@ -15,9 +15,9 @@ import numpy as np
 from faltung import report
 from faltung.config import Settings, current_settings
 from faltung.errors import FaltungError, ShapeError, out_of_memory
-from faltung.geometry.arguments import as_int
+from faltung.geometry.arguments import AMPLE, as_int
 from faltung.operators._arrays import Spec, as_array
-from faltung.operators._call import Bound, bind, finish
+from faltung.operators._call import Bound, beside, bind, finish_all
 from faltung.operators._record import REGISTRY, Record
 from faltung.plans import _resources, _select
 from faltung.plans._problem import Operands
@@ -28,8 +28,6 @@ __all__ = ["Operator"]
 
 KEPT = 64
 """Input shapes for which an operator keeps its plan."""
-PROBE = 2**40
-"""An input size that every sensible window fits into, to check arguments without data."""
 
 WIDE: dict[str, Any] = {
     "f": np.float64,
@@ -45,6 +43,7 @@ WIDE: dict[str, Any] = {
 class _Ready(NamedTuple):
     bound: Bound
     prepared: _select.Prepared
+    second: tuple[Bound, _select.Prepared] | None
 
 
 class Operator:
@@ -97,7 +96,7 @@ class Operator:
         try:
             array = as_array(x, self.record.arrays[0])
             ready = self._ready(array.shape, array.dtype)
-            return finish(*ready, array, (), out)
+            return finish_all(*ready, array, (), out)
         except FaltungError as error:
             raise self._dressed(error, getattr(x, "shape", None)) from error.__cause__
         except MemoryError as error:
@@ -196,7 +195,7 @@ class Operator:
         known = {"g": as_int(self._parameters.get("groups", 1), "groups")}
         sizes = self.record.signature.bind(shapes, known)
         channels = prod(sizes.get(factor, 1) for factor in self.record.signature.inputs[0].axes[1])
-        spatial = (PROBE,) * rank
+        spatial = (AMPLE,) * rank
         if self._parameters["data_format"] == "channels_last":
             return 1, *spatial, channels
         return 1, channels, *spatial
@@ -231,7 +230,7 @@ class Operator:
             _resources.require_array(bound.shape, bound.problem.dtype, "the result")
             operands = Operands(*map(self._arrays().get, self.record.operands))
             prepared = _select.prepare(bound.problem, bound.plan, operands, self._packed)
-            ready = _Ready(bound, prepared)
+            ready = _Ready(bound, prepared, beside(bound, operands))
             if len(self._kept) >= KEPT:
                 self._kept.clear()
             self._kept[shape, dtype] = ready

@@ -50,7 +50,7 @@ def test_workspace_is_what_describe_says(x_shape, weight_shape, parameters):
     out = np.empty(report.output_shape, np.float32)
     ready = operator._ready(x.shape, x.dtype)  # packs the weights
     tracemalloc.start()
-    finish(*ready, x, (), out)
+    finish(ready.bound, ready.prepared, x, (), out)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= report.workspace_bytes + 2**20

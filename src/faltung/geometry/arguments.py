@@ -11,10 +11,12 @@ import numpy as np
 from faltung.errors import WindowError, shown
 from faltung.geometry.axis import PADDING_NAMES
 
-__all__ = ["as_int", "as_ints", "as_padding", "length_of", "unpacked"]
+__all__ = ["AMPLE", "as_int", "as_ints", "as_padding", "length_of", "unpacked"]
 
 MOST_AXES = 64  # NumPy's own limit
 LIMIT = 2**60  # so that sums of a few of these stay inside int64
+AMPLE = 2**40
+"""The size of every spatial axis while an operator is made: no sensible window is larger."""
 
 
 def as_int(value: object, name: str, minimum: int = 1) -> int:

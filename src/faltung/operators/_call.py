@@ -33,7 +33,7 @@ from faltung.typing import Array, Shape
 if TYPE_CHECKING:
     from faltung.operators._record import Record
 
-__all__ = ["Bound", "Door", "bind", "finish"]
+__all__ = ["Bound", "Door", "beside", "bind", "finish", "finish_all"]
 
 EXECUTION = ("data_format", "dtype", "out")
 KEPT = 512
@@ -87,7 +87,8 @@ def bind(
     rank = record.rank(specs, parameters, wanted_rank)
     layout = layout_of(data.shape, rank, data_format, data.name)
     canonical = data._replace(shape=layout.canonical_shape(data.shape))
-    recipe = record.recipe(**{**specs, data.name: canonical}, **parameters)
+    arrays = {**specs, data.name: canonical}
+    recipe = record.recipe(**arrays, **parameters, data_format=data_format)
     settings = settings or current_settings()
     if recipe.precision is not None:
         settings = Settings(recipe.precision, settings.reproducible)
@@ -95,7 +96,7 @@ def bind(
     fill = _as_fill(recipe.fill, computed, "value" if "value" in parameters else "padding_value")
     recipe = replace(recipe, activation=activation, fill=fill)
     problem = Problem(recipe, computed, settings)
-    shape = layout.own_shape(problem.output_shape)
+    shape = layout.own_shape(problem.result_shape)
     return Bound(layout, problem, _select.select(problem), shape, dtype)
 
 
@@ -128,13 +129,32 @@ def _as_fill(value: Any, dtype: np.dtype[Any], name: str) -> Any:
     )
 
 
-def beside(bound: Bound) -> Bound | None:
+def beside(bound: Bound, operands: Operands) -> tuple[Bound, _select.Prepared] | None:
     """The same call with the second rule of its recipe, for functions that return two arrays."""
     recipe = bound.problem.recipe
     if recipe.also is None:
         return None
     problem = replace(bound.problem, recipe=replace(recipe, rule=recipe.also, also=None), kept={})
-    return bound._replace(problem=problem, plan=_select.select(problem), dtype=problem.result_dtype)
+    plan = _select.select(problem)
+    second = bound._replace(problem=problem, plan=plan, dtype=problem.result_dtype)
+    return second, _select.prepare(problem, plan, operands)
+
+
+def finish_all(
+    bound: Bound,
+    prepared: _select.Prepared,
+    second: tuple[Bound, _select.Prepared] | None,
+    x: Array,
+    others: Iterable[Array],
+    out: object,
+) -> Array:
+    """What the function returns: the result, or a tuple of it and the second rule's."""
+    if second is None:
+        return finish(bound, prepared, x, others, out)
+    others = tuple(others)
+    # `out` may overlap x, so it is written last.
+    beside_it = finish(*second, x, others, None)
+    return finish(bound, prepared, x, others, out), beside_it  # type: ignore[return-value]
 
 
 def finish(
@@ -157,7 +177,8 @@ def finish(
         y = target
     else:
         y = _resources.allocate(bound.shape, problem.result_dtype)
-    _select.execute(problem, prepared, canonical(x), canonical(y))
+    # A view also where the result has fewer axes: one axis that is split.
+    _select.execute(problem, prepared, canonical(x), canonical(y).reshape(problem.output_shape))
     if is_direct:
         return y
     if problem.result_dtype != bound.dtype:
@@ -203,12 +224,7 @@ class Door:
         x = arrays.pop(self.arrays[0])
         operands = Operands(*map(arrays.get, self.arrays[1:]))
         prepared = _select.prepare(bound.problem, bound.plan, operands)
-        y = finish(bound, prepared, x, arrays.values(), out)
-        second = beside(bound)
-        if second is None:
-            return y
-        prepared = _select.prepare(second.problem, second.plan, operands)
-        return y, finish(second, prepared, x, arrays.values(), None)  # type: ignore[return-value]
+        return finish_all(bound, prepared, beside(bound, operands), x, arrays.values(), out)
 
     def _assign(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Arguments by name; a call that does not fit the signature is Python's TypeError."""
