@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from faltung.errors import OptionError, ShapeError, WindowError, shown
+from faltung.errors import DTypeError, OptionError, ShapeError, WindowError, shown
 from faltung.geometry.arguments import length_of
 from faltung.operators._arrays import Spec
 
-__all__ = ["as_flag", "check_border", "rank_of"]
+__all__ = ["as_flag", "check_border", "float_of_integers", "ordered", "rank_of"]
 
 
 def check_border(
@@ -55,3 +55,18 @@ def rank_of(
             f"Pass one int an axis as {name}, or data with a batch and a channel axis",
         )
     return rank
+
+
+def ordered(dtype: np.dtype[Any], parameters: Mapping[str, Any]) -> np.dtype[Any]:
+    """The dtype of an extreme: that of the data, whose numbers must have an order."""
+    if dtype.kind == "c":
+        raise DTypeError(
+            f"x has dtype {dtype}, and complex numbers have no largest",
+            "Pass numpy.abs(x), or the real and the imaginary part one after the other",
+        )
+    return dtype
+
+
+def float_of_integers(dtype: np.dtype[Any], parameters: Mapping[str, Any]) -> np.dtype[Any]:
+    """The dtype of a mean or norm: float64 for integers and bool, as NumPy has it."""
+    return np.dtype(np.float64) if dtype.kind in "biu" else dtype

@@ -5,13 +5,15 @@ Nothing here uses `faltung.geometry`: the references are the oracle that checks 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from faltung.typing import Array
 
-__all__ = ["each_axis", "pad_input"]
+__all__ = ["each_axis", "pad_input", "pool"]
 
 NUMPY_MODES = {
     "zeros": "constant",
@@ -86,3 +88,42 @@ def pad_input(
     if mode not in ("zeros", "blank"):
         is_real[...] = True
     return padded, is_real
+
+
+def pool(
+    x: Array,
+    reduce: Callable[[Array, int, int], Array],
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+) -> Array:
+    """``reduce(cells, real, counted)`` for each window, cells of shape (N, C, real taps).
+
+    `counted` is the number of taps before the end of the padding.
+    """
+    rank = x.ndim - 2
+    kernel, dilations = each_axis(kernel_size, rank), each_axis(dilation, rank)
+    strides = kernel if stride is None else each_axis(stride, rank)
+    columns = zip(x.shape[2:], kernel, strides, dilations, each_axis(padding, rank), strict=True)
+    windows, ends = [], []
+    for size, k, s, d, entry in columns:
+        before, after = pad_amounts(entry, size, k, s, d)
+        slack = s - 1 if ceil_mode and entry not in ("same", "half", "same_lower") else 0
+        starts = list(range(-before, size + after + slack - d * (k - 1), s))
+        if slack and starts and starts[-1] >= size:
+            starts.pop()
+        windows.append([range(start, start + d * (k - 1) + 1, d) for start in starts])
+        ends.append(size + after)
+    y = np.zeros((*x.shape[:2], *map(len, windows)), x.dtype)
+    for place in np.ndindex(*y.shape[2:]):
+        seen = [axis[i] for axis, i in zip(windows, place, strict=True)]
+        real = [
+            [p for p in cells if 0 <= p < n] for cells, n in zip(seen, x.shape[2:], strict=True)
+        ]
+        where: Any = (slice(None), slice(None), *np.ix_(*real))
+        cells = x[where].reshape(*x.shape[:2], -1)
+        counted = prod(sum(p < end for p in cells) for cells, end in zip(seen, ends, strict=True))
+        y[(slice(None), slice(None), *place)] = reduce(cells, prod(map(len, real)), counted)
+    return y
