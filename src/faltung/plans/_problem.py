@@ -29,8 +29,9 @@ class Recipe:
     """What an operator makes of shapes and parameters; sizes are those of one group.
 
     `fill` is the value of cells outside the input. With `fill_takes_part` false such cells are
-    left out of sums, as zeros are. `is_blank`: a window that leaves the input yields 0. `also` is
-    a second rule, whose result the function returns beside the first one's.
+    left out of sums, as zeros are. `is_blank`: a window that leaves the input yields 0. `is_flat`:
+    the result has all spatial axes as one. `also` is a second rule, whose result the function
+    returns beside the first one's.
     """
 
     rule: Rule
@@ -42,6 +43,7 @@ class Recipe:
     fill: Any = 0
     fill_takes_part: bool = False
     is_blank: bool = False
+    is_flat: bool = False
     has_bias: bool = False
     also: Rule | None = None
     activation: str | None = None
@@ -72,6 +74,14 @@ class Problem:
         """(batch, output channels, *spatial)."""
         recipe = self.recipe
         return recipe.batch, recipe.groups * recipe.filters, *(axis.outputs for axis in recipe.axes)
+
+    @property
+    def result_shape(self) -> Shape:
+        """What the caller sees: the output shape, or with its spatial axes as one."""
+        if not self.recipe.is_flat:
+            return self.output_shape
+        samples, channels, *spatial = self.output_shape
+        return samples, channels, prod(spatial)
 
     @cached_property
     def compute_dtype(self) -> np.dtype[Any]:
