@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from faltung.arrays import filter_array
     from faltung.bound import Operator
     from faltung.classes import (
+        AvgPool,
         Conv,
         ConvTranspose,
+        Dilate,
+        Erode,
         Involution,
         LocalConv,
+        LpPool,
         MaxPool,
         Pad,
         Resize,
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from faltung.geometry.window import Window
     from faltung.images import filter_image
     from faltung.matching import match_template
+    from faltung.operators.avg_pool import avg_pool, avg_pool1d, avg_pool2d, avg_pool3d
     from faltung.operators.conv import conv, conv1d, conv2d, conv3d
     from faltung.operators.conv_transpose import (
         conv_transpose,
@@ -51,7 +56,9 @@ if TYPE_CHECKING:
     )
     from faltung.operators.involution import involution, involution2d
     from faltung.operators.local_conv import local_conv
+    from faltung.operators.lp_pool import lp_pool, lp_pool1d, lp_pool2d, lp_pool3d
     from faltung.operators.max_pool import max_pool, max_pool1d, max_pool2d, max_pool3d
+    from faltung.operators.morphology import dilate, erode
     from faltung.operators.pad import pad
     from faltung.operators.resize import resize
     from faltung.operators.unfold import unfold
@@ -62,12 +69,16 @@ if TYPE_CHECKING:
     from faltung.weights import weight_from
 
 __all__ = [
+    "AvgPool",
     "Conv",
     "ConvTranspose",
     "DTypeError",
+    "Dilate",
+    "Erode",
     "FaltungError",
     "Involution",
     "LocalConv",
+    "LpPool",
     "MaxPool",
     "MissingExtraError",
     "NotLinearError",
@@ -83,6 +94,10 @@ __all__ = [
     "Window",
     "WindowError",
     "algorithms",
+    "avg_pool",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "conv",
     "conv1d",
     "conv2d",
@@ -95,6 +110,8 @@ __all__ = [
     "convolve2d",
     "correlate",
     "correlate2d",
+    "dilate",
+    "erode",
     "filter_array",
     "filter_image",
     "get_num_threads",
@@ -102,6 +119,10 @@ __all__ = [
     "involution2d",
     "kernels",
     "local_conv",
+    "lp_pool",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "match_template",
     "max_pool",
     "max_pool1d",
@@ -124,10 +145,14 @@ __version__ = "0.1.0.dev0"
 _MODULES = {
     "filter_array": "arrays",
     "Operator": "bound",
+    "AvgPool": "classes",
     "Conv": "classes",
     "ConvTranspose": "classes",
+    "Dilate": "classes",
+    "Erode": "classes",
     "Involution": "classes",
     "LocalConv": "classes",
+    "LpPool": "classes",
     "MaxPool": "classes",
     "Pad": "classes",
     "Resize": "classes",
@@ -149,6 +174,10 @@ _MODULES = {
     "Window": "geometry.window",
     "filter_image": "images",
     "match_template": "matching",
+    "avg_pool": "operators.avg_pool",
+    "avg_pool1d": "operators.avg_pool",
+    "avg_pool2d": "operators.avg_pool",
+    "avg_pool3d": "operators.avg_pool",
     "conv": "operators.conv",
     "conv1d": "operators.conv",
     "conv2d": "operators.conv",
@@ -160,10 +189,16 @@ _MODULES = {
     "involution": "operators.involution",
     "involution2d": "operators.involution",
     "local_conv": "operators.local_conv",
+    "lp_pool": "operators.lp_pool",
+    "lp_pool1d": "operators.lp_pool",
+    "lp_pool2d": "operators.lp_pool",
+    "lp_pool3d": "operators.lp_pool",
     "max_pool": "operators.max_pool",
     "max_pool1d": "operators.max_pool",
     "max_pool2d": "operators.max_pool",
     "max_pool3d": "operators.max_pool",
+    "dilate": "operators.morphology",
+    "erode": "operators.morphology",
     "pad": "operators.pad",
     "resize": "operators.resize",
     "unfold": "operators.unfold",

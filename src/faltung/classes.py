@@ -10,18 +10,79 @@ import numpy as np
 
 from faltung.bound import Operator
 from faltung.operators import (  # noqa: F401
+    avg_pool,
     conv,
     conv_transpose,
     involution,
     local_conv,
+    lp_pool,
     max_pool,
+    morphology,
     pad,
     resize,
     unfold,
 )
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
 
-__all__ = ["Conv", "ConvTranspose", "Involution", "LocalConv", "MaxPool", "Pad", "Resize", "Unfold"]
+__all__ = [
+    "AvgPool",
+    "Conv",
+    "ConvTranspose",
+    "Dilate",
+    "Erode",
+    "Involution",
+    "LocalConv",
+    "LpPool",
+    "MaxPool",
+    "Pad",
+    "Resize",
+    "Unfold",
+]
+
+
+class AvgPool(Operator):
+    """`avg_pool` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "avg_pool"
+
+    kernel_size: Ints
+    stride: Ints | None
+    padding: Padding
+    dilation: Ints
+    ceil_mode: bool
+    count_include_pad: bool
+    divisor_override: int | None
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        *,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {},
+            {
+                "kernel_size": kernel_size,
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "ceil_mode": ceil_mode,
+                "count_include_pad": count_include_pad,
+                "divisor_override": divisor_override,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
 
 
 class Conv(Operator):
@@ -180,6 +241,76 @@ class ConvTranspose(Operator):
         )
 
 
+class Dilate(Operator):
+    """`dilate` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "dilate"
+
+    structure: Array
+    stride: Ints
+    padding: Padding
+    dilation: Ints
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        structure: ArrayLike,
+        *,
+        stride: Ints = 1,
+        padding: Padding = "same",
+        dilation: Ints = 1,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {"structure": structure},
+            {
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class Erode(Operator):
+    """`erode` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "erode"
+
+    structure: Array
+    stride: Ints
+    padding: Padding
+    dilation: Ints
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        structure: ArrayLike,
+        *,
+        stride: Ints = 1,
+        padding: Padding = "same",
+        dilation: Ints = 1,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {"structure": structure},
+            {
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
 class Involution(Operator):
     """`involution` with all but the data bound; see there for the arguments."""
 
@@ -267,6 +398,48 @@ class LocalConv(Operator):
                 "groups": groups,
                 "padding_mode": padding_mode,
                 "padding_value": padding_value,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class LpPool(Operator):
+    """`lp_pool` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "lp_pool"
+
+    norm_type: float
+    kernel_size: Ints
+    stride: Ints | None
+    padding: Padding
+    dilation: Ints
+    ceil_mode: bool
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        norm_type: float,
+        kernel_size: Ints,
+        *,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        ceil_mode: bool = False,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {},
+            {
+                "norm_type": norm_type,
+                "kernel_size": kernel_size,
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "ceil_mode": ceil_mode,
                 "algorithm": algorithm,
                 "data_format": data_format,
             },

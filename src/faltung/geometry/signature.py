@@ -21,6 +21,7 @@ __all__ = ["Operand", "Signature", "parse"]
 WORDS = {
     "n": "samples",
     "g c": "channels",
+    "a": "channels",
     "c": "channels per group",
     "g o": "output channels",
     "g": "groups",

@@ -58,8 +58,10 @@ class WeightedSum(_Base):
     def coefficients(self, weight: Array) -> Array:
         """The weight as (groups * filters, channels, *taps), in the order of the taps."""
         if self.is_transposed:
-            split = weight.reshape(self.groups, -1, *weight.shape[1:])
-            weight = split.swapaxes(1, 2).reshape(-1, split.shape[1], *weight.shape[2:])
+            channels, filters, *kernel = weight.shape
+            channels //= self.groups  # sizes in full: a -1 has no meaning among zeros
+            split = weight.reshape(self.groups, channels, filters, *kernel).swapaxes(1, 2)
+            weight = split.reshape(self.groups * filters, channels, *kernel)
         if not self.is_flipped:
             return weight
         return weight[:, :, *(slice(None, None, -1),) * (weight.ndim - 2)]
@@ -124,6 +126,10 @@ class Morphology(_Base):
     """The largest ``x + structure`` or the smallest ``x - structure`` over the taps in use."""
 
     is_dilation: bool
+
+    def in_tap_order(self, structure: Array) -> Array:
+        """The structure as the window sees it: a dilation reflects it."""
+        return np.flip(structure) if self.is_dilation else structure
 
     def outside(self, fill: Any, dtype: np.dtype[Any]) -> Any:
         """Nothing is smaller, or nothing is larger."""

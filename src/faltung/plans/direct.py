@@ -42,7 +42,9 @@ def supports(problem: Problem) -> str | None:
     if not isinstance(recipe.rule, WeightedSum):
         return f"it sums, the rule here is {type(recipe.rule).__name__}"
     axes = [axis for axis in recipe.axes if isinstance(axis, SlidingAxis)]
-    if len(axes) != len(recipe.axes) or len(axes) > 3:
+    if len(axes) != len(recipe.axes):
+        return "it knows windows that slide, no others"
+    if len(axes) > 3:
         return f"it knows windows on 1 to 3 axes, here are {len(recipe.axes)}"
     is_wanted = recipe.algorithm == name or problem.settings.reproducible
     if problem.macs < LEAST_MACS and not is_wanted:
