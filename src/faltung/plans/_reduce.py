@@ -47,13 +47,26 @@ def copy(gathered: Gathered) -> Array:
 def mean(gathered: Gathered) -> Array:
     """Sum over the taps, then one division."""
     rule = cast("Mean", gathered.problem.recipe.rule)
-    sums = gathered.cells.sum(axis=3)
-    if rule.divisor is not None:
-        return cast("Array", sums / sums.dtype.type(rule.divisor))
-    counts: Any = 1
-    for axis, box in zip(gathered.problem.recipe.axes, gathered.outputs, strict=True):
-        counts = np.multiply.outer(counts, axis.divisors(box.start, box.stop))
-    return cast("Array", sums / counts.ravel().astype(sums.real.dtype))
+    sums = _sum_of_taps(gathered.problem, gathered.cells)
+    divisor: Any = 1 if rule.divisor is None else rule.divisor
+    if rule.divisor is None:
+        for axis, box in zip(gathered.problem.recipe.axes, gathered.outputs, strict=True):
+            divisor = np.multiply.outer(divisor, axis.divisors(box.start, box.stop))
+    divisor = np.ravel(divisor).astype(sums.real.dtype)
+    # Parts one by one: a complex division would make a NaN of an infinite part.
+    for part in (sums.real, sums.imag) if sums.dtype.kind == "c" else (sums,):
+        np.divide(part, divisor, out=part)
+    return sums
+
+
+def _sum_of_taps(problem: Problem, cells: Array) -> Array:
+    """The sum over the taps; on request in an order that no number of positions changes."""
+    if not problem.settings.reproducible:
+        return cast("Array", cells.sum(axis=3))
+    sums = cells[:, :, :, 0].copy()
+    for tap in range(1, cells.shape[3]):
+        sums += cells[:, :, :, tap]
+    return sums
 
 
 def interpolate(gathered: Gathered) -> Array:
@@ -74,7 +87,7 @@ def power_sum(gathered: Gathered) -> Array:
     sizes = np.abs(gathered.cells)
     if np.isinf(order):
         return cast("Array", sizes.max(axis=3))
-    return cast("Array", (sizes**order).sum(axis=3) ** (1 / order))
+    return _sum_of_taps(gathered.problem, sizes**order) ** (1 / order)
 
 
 def extreme(gathered: Gathered) -> Array:
