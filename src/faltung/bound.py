@@ -132,14 +132,14 @@ class Operator:
             raise self._dressed(error) from None
         bound = self._bound_to_shape(array.shape, array.dtype)
         dtype = WIDE[bound.problem.dtype.kind]
-        arrays = self._arrays()
+        arrays = {  # a bool operand may be a mask
+            name: held if held.dtype.kind == "b" else held.astype(dtype)
+            for name, held in self._arrays().items()
+        }
         with np.errstate(all="ignore"):
             y = self.record.reference(
                 bound.layout.canonical(array).astype(dtype),
-                *(
-                    arrays[name].astype(dtype) if name in arrays else None
-                    for name in self.record.operands
-                ),
+                *map(arrays.get, self.record.operands),
                 **{name: self._parameters[name] for name in self.record.textbook_parameters},
             )
         if bound.problem.dtype.kind in "biu":
@@ -310,7 +310,9 @@ def _held(operands: Mapping[str, object]) -> dict[str, Array | Spec]:
     """Read-only copies of the arrays, or specs where shapes were given instead of arrays."""
     given = {name: value for name, value in operands.items() if value is not None}
     required = next(iter(operands.values()), None)
-    is_shape_only = isinstance(required, Spec) or (_is_shape(required) and len(required) > 2)
+    # Three ints are the shape of a weight, but may be all the numbers of another operand.
+    is_weight_shape = "weight" in given and _is_shape(required) and len(required) > 2
+    is_shape_only = isinstance(required, Spec) or is_weight_shape
     held: dict[str, Array | Spec] = {}
     for name, value in given.items():
         if isinstance(value, Spec):

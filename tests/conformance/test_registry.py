@@ -54,11 +54,11 @@ def algorithms_for(record, sample, dtype):
 @pytest.mark.parametrize("dtype", [*DTYPES, "bool", ml_dtypes.bfloat16], ids=str)
 @pytest.mark.parametrize(("record", "sample"), CASES)
 def test_operator_keeps_its_promises(record, sample, dtype):
-    operator, x = bound_operator(record, sample, dtype)
     if refuses(record, sample, dtype):
         with pytest.raises(ft.DTypeError, match=f"x has dtype {dtype}"):
-            operator(x)
+            getattr(ft, record.name)(**sample.draw(dtype), **sample.parameters)
         return
+    operator, x = bound_operator(record, sample, dtype)
     testing.check_operator(operator, x)
 
 

@@ -27,6 +27,7 @@ from faltung.plans._blocks import (
     whole_blocking,
 )
 from faltung.plans._environment import default_environment
+from faltung.plans._footprint import require_cells
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._reduce import REDUCE, Gathered
 from faltung.plans._rounding import store_rounded
@@ -76,8 +77,11 @@ def prepare(problem: Problem, operands: Operands) -> Prepared:
     """Bring the weights into the form that `run` takes."""
     recipe, weight, bias = problem.recipe, operands.weight, operands.bias
     dtype = problem.compute_dtype
-    if weight is None or isinstance(recipe.rule, Morphology):
+    if weight is not None and isinstance(recipe.rule, Morphology):
+        weight = recipe.rule.in_tap_order(weight)
         return Prepared(weight, None, True)
+    if weight is None:
+        return Prepared(None, None, True)
     if isinstance(recipe.rule, WeightedSum):
         weight = recipe.rule.coefficients(weight).astype(dtype)
         for place, axis in enumerate(recipe.axes):
@@ -98,6 +102,8 @@ def prepare(problem: Problem, operands: Operands) -> Prepared:
 def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
     """Compute y, of shape ``problem.output_shape``, from x in canonical order."""
     recipe = problem.recipe
+    if isinstance(recipe.rule, Morphology):
+        require_cells(recipe.axes, cast("Array", prepared.weight))
     schedule = _schedule_of(problem)
     x = x.reshape(recipe.batch, recipe.groups, recipe.channels, *x.shape[2:])
     y = y.reshape(recipe.batch, recipe.groups, recipe.filters, *y.shape[2:])
