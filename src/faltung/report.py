@@ -10,6 +10,7 @@ from typing import Any
 from faltung.operators._arrays import Spec
 from faltung.operators._call import Bound
 from faltung.plans._problem import Problem
+from faltung.plans._rules import Copy
 from faltung.typing import Shape
 
 __all__ = ["Report", "describe"]
@@ -141,13 +142,20 @@ def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) ->
         workspace_bytes=bound.plan.chosen.workspace(problem),
         intensity=flops / max(bytes_read + bytes_written, 1),
         matrix_shape=(recipe.batch * cells[1], recipe.batch * cells[0]) if is_linear else None,
-        matrix_nonzeros=_pairs(problem, "count_distinct_cells") if is_linear else None,
+        matrix_nonzeros=_nonzeros(problem) if is_linear else None,
         receptive_field=tuple(axis.span for axis in geometry),
         receptive_jump=tuple(axis.stride for axis in geometry),
         receptive_start=tuple(-window.resolve(axis.size)[0] for window, axis in starts),
         algorithm=bound.plan.chosen.name,
         rejected=dict(bound.plan.rejected),
     )
+
+
+def _nonzeros(problem: Problem) -> int:
+    """Entries of the operator's matrix; where taps are outputs of their own, one for each."""
+    rule = problem.recipe.rule
+    keeps_taps = isinstance(rule, Copy) and rule.keeps_taps
+    return _pairs(problem, "count_shown_taps" if keeps_taps else "count_distinct_cells")
 
 
 def _pairs(problem: Problem, count: str) -> int:

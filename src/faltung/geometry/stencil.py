@@ -160,6 +160,11 @@ class SlidingAxis(PlainColumns):
 
         return self._count(count)
 
+    def count_shown_taps(self) -> int:
+        """Pairs of output and tap that show a cell, borders followed."""
+        has_gaps = self.mode in ("zeros", "constant", "blank")
+        return self.count_real_taps() if has_gaps else self.count_taps()
+
     def count_distinct_cells(self) -> int:
         """Pairs of output and input cell that are connected, borders followed."""
 

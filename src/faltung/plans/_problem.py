@@ -11,7 +11,7 @@ import numpy as np
 
 from faltung.config import Settings
 from faltung.geometry.stencil import StencilAxis
-from faltung.plans._rules import Extreme, Interpolation, PositionSum, Rule
+from faltung.plans._rules import Copy, Extreme, Interpolation, PositionSum, Rule
 from faltung.typing import Array, Shape
 
 __all__ = ["Operands", "Problem", "Recipe"]
@@ -113,7 +113,8 @@ class Problem:
     @cached_property
     def connections(self) -> int:
         """Pairs of filter and channel that are connected, over the whole batch."""
-        recipe = self.recipe
-        if isinstance(recipe.rule, PositionSum) and recipe.rule.is_shared:
+        recipe, rule = self.recipe, self.recipe.rule
+        is_by_channel = isinstance(rule, PositionSum) and rule.is_shared
+        if is_by_channel or (isinstance(rule, Copy) and rule.keeps_taps):
             return recipe.batch * recipe.groups * recipe.channels
         return recipe.batch * recipe.groups * recipe.filters * recipe.channels
