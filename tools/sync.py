@@ -79,7 +79,7 @@ def classes_source() -> str:
             "",
             "from faltung.bound import Operator",
             f"from faltung.operators import {', '.join(operator_files())}  # noqa: F401",
-            "from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding",
+            "from faltung.typing import Array, ArrayLike, DTypeLike, Ints, OutputSize, Padding",
             "",
             f"__all__ = {[REGISTRY[name].class_name for name in names]}",
             *(class_source(REGISTRY[name]) for name in names),

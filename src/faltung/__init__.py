@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from faltung.arrays import filter_array
     from faltung.bound import Operator
     from faltung.classes import (
+        AdaptiveAvgPool,
+        AdaptiveMaxPool,
         AvgPool,
         Conv,
         ConvTranspose,
@@ -46,6 +48,18 @@ if TYPE_CHECKING:
     from faltung.geometry.window import Window
     from faltung.images import filter_image
     from faltung.matching import match_template
+    from faltung.operators.adaptive_avg_pool import (
+        adaptive_avg_pool,
+        adaptive_avg_pool1d,
+        adaptive_avg_pool2d,
+        adaptive_avg_pool3d,
+    )
+    from faltung.operators.adaptive_max_pool import (
+        adaptive_max_pool,
+        adaptive_max_pool1d,
+        adaptive_max_pool2d,
+        adaptive_max_pool3d,
+    )
     from faltung.operators.avg_pool import avg_pool, avg_pool1d, avg_pool2d, avg_pool3d
     from faltung.operators.conv import conv, conv1d, conv2d, conv3d
     from faltung.operators.conv_transpose import (
@@ -69,6 +83,8 @@ if TYPE_CHECKING:
     from faltung.weights import weight_from
 
 __all__ = [
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
     "AvgPool",
     "Conv",
     "ConvTranspose",
@@ -93,6 +109,14 @@ __all__ = [
     "Unfold",
     "Window",
     "WindowError",
+    "adaptive_avg_pool",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
     "algorithms",
     "avg_pool",
     "avg_pool1d",
@@ -145,6 +169,8 @@ __version__ = "0.1.0.dev0"
 _MODULES = {
     "filter_array": "arrays",
     "Operator": "bound",
+    "AdaptiveAvgPool": "classes",
+    "AdaptiveMaxPool": "classes",
     "AvgPool": "classes",
     "Conv": "classes",
     "ConvTranspose": "classes",
@@ -174,6 +200,14 @@ _MODULES = {
     "Window": "geometry.window",
     "filter_image": "images",
     "match_template": "matching",
+    "adaptive_avg_pool": "operators.adaptive_avg_pool",
+    "adaptive_avg_pool1d": "operators.adaptive_avg_pool",
+    "adaptive_avg_pool2d": "operators.adaptive_avg_pool",
+    "adaptive_avg_pool3d": "operators.adaptive_avg_pool",
+    "adaptive_max_pool": "operators.adaptive_max_pool",
+    "adaptive_max_pool1d": "operators.adaptive_max_pool",
+    "adaptive_max_pool2d": "operators.adaptive_max_pool",
+    "adaptive_max_pool3d": "operators.adaptive_max_pool",
     "avg_pool": "operators.avg_pool",
     "avg_pool1d": "operators.avg_pool",
     "avg_pool2d": "operators.avg_pool",

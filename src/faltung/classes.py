@@ -10,6 +10,8 @@ import numpy as np
 
 from faltung.bound import Operator
 from faltung.operators import (  # noqa: F401
+    adaptive_avg_pool,
+    adaptive_max_pool,
     avg_pool,
     conv,
     conv_transpose,
@@ -22,9 +24,11 @@ from faltung.operators import (  # noqa: F401
     resize,
     unfold,
 )
-from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
+from faltung.typing import Array, ArrayLike, DTypeLike, Ints, OutputSize, Padding
 
 __all__ = [
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
     "AvgPool",
     "Conv",
     "ConvTranspose",
@@ -38,6 +42,58 @@ __all__ = [
     "Resize",
     "Unfold",
 ]
+
+
+class AdaptiveAvgPool(Operator):
+    """`adaptive_avg_pool` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "adaptive_avg_pool"
+
+    output_size: OutputSize
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        output_size: OutputSize,
+        *,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {}, {"output_size": output_size, "algorithm": algorithm, "data_format": data_format}
+        )
+
+
+class AdaptiveMaxPool(Operator):
+    """`adaptive_max_pool` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "adaptive_max_pool"
+
+    output_size: OutputSize
+    return_indices: bool
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        output_size: OutputSize,
+        *,
+        return_indices: bool = False,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {},
+            {
+                "output_size": output_size,
+                "return_indices": return_indices,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
 
 
 class AvgPool(Operator):

@@ -1,4 +1,4 @@
-"""What the sliding poolings share: their rank, their axes, and the recipe around a rule."""
+"""What the poolings share: their rank and their axes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from faltung.errors import WindowError, shown
-from faltung.geometry.arguments import length_of
+from faltung.geometry.adaptive_axis import AdaptiveAxis
+from faltung.geometry.arguments import as_int, as_ints, length_of, unpacked
 from faltung.geometry.empty_windows import first_empty_window
 from faltung.geometry.stencil import SlidingAxis, sliding_axis
 from faltung.geometry.window import axis_windows
 from faltung.operators._arrays import Spec
 from faltung.operators._checks import as_flag, rank_of
-from faltung.typing import Ints, Padding, Shape
+from faltung.typing import Ints, OutputSize, Padding, Shape
 
-__all__ = ["pooling_axes", "rank_of_window"]
+__all__ = ["adaptive_axes", "pooling_axes", "rank_of_output", "rank_of_window"]
 
 WINDOW = ("kernel_size", "stride", "padding", "dilation")
 
@@ -24,6 +25,19 @@ def rank_of_window(
 ) -> int:
     """Spatial axes: the entries of the window's parameters, or all but batch and channels."""
     name = next((name for name in WINDOW if length_of(parameters[name])), "kernel_size")
+    return _checked_rank(name, specs, parameters, wanted)
+
+
+def rank_of_output(
+    specs: Mapping[str, Spec], parameters: Mapping[str, Any], wanted: int | None
+) -> int:
+    """Spatial axes: the entries of the output size, or all but batch and channels."""
+    return _checked_rank("output_size", specs, parameters, wanted)
+
+
+def _checked_rank(
+    name: str, specs: Mapping[str, Spec], parameters: Mapping[str, Any], wanted: int | None
+) -> int:
     rank = rank_of(name, specs, parameters, wanted)
     if wanted is not None and rank != wanted:
         raise WindowError(
@@ -59,4 +73,23 @@ def pooling_axes(
                 "Use less padding, a larger kernel_size or a smaller dilation",
             )
         axes.append(axis)
+    return tuple(axes)
+
+
+def adaptive_axes(spatial: Shape, output_size: OutputSize) -> tuple[AdaptiveAxis, ...]:
+    """The axes of an adaptive pooling; None keeps an axis as it is."""
+    wanted = unpacked(output_size)
+    if isinstance(wanted, tuple | list):
+        sizes = tuple(1 if entry is None else entry for entry in wanted)
+        as_ints(sizes, "output_size", len(spatial))
+    else:
+        wanted = (as_int(wanted, "output_size"),) * len(spatial)
+    axes = []
+    for entry, size in zip(wanted, spatial, strict=True):
+        if size == 0:
+            raise WindowError(
+                f"x has spatial axes {spatial}, and an axis of 0 cells cannot fill a bin",
+                "Pass data with at least one cell an axis",
+            )
+        axes.append(AdaptiveAxis(size, size if entry is None else as_int(entry, "output_size")))
     return tuple(axes)

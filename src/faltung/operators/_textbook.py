@@ -13,7 +13,7 @@ import numpy as np
 
 from faltung.typing import Array
 
-__all__ = ["each_axis", "pad_input", "pool"]
+__all__ = ["each_axis", "pad_input", "pool", "pool_bins"]
 
 NUMPY_MODES = {
     "zeros": "constant",
@@ -126,4 +126,19 @@ def pool(
         cells = x[where].reshape(*x.shape[:2], -1)
         counted = prod(sum(p < end for p in cells) for cells, end in zip(seen, ends, strict=True))
         y[(slice(None), slice(None), *place)] = reduce(cells, prod(map(len, real)), counted)
+    return y
+
+
+def pool_bins(x: Array, reduce: Callable[[Array], Array], output_size: Any) -> Array:
+    """``reduce(cells)`` for each bin of an adaptive pooling, cells of shape (N, C, cells)."""
+    sizes = [output_size] * (x.ndim - 2) if isinstance(output_size, int) else output_size
+    outputs = [n if size is None else size for size, n in zip(sizes, x.shape[2:], strict=True)]
+    y = np.zeros((*x.shape[:2], *outputs), x.dtype)
+    for place in np.ndindex(*outputs):
+        bins = tuple(
+            slice(int(np.floor(i * n / o)), int(np.ceil((i + 1) * n / o)))
+            for i, n, o in zip(place, x.shape[2:], outputs, strict=True)
+        )
+        cells = x[(slice(None), slice(None), *bins)].reshape(*x.shape[:2], -1)
+        y[(slice(None), slice(None), *place)] = reduce(cells)
     return y
