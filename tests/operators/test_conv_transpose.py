@@ -326,6 +326,12 @@ def test_bad_calls_say_what_is_wrong(arrays, parameters, kind, words):
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (4, 3)])
+def test_an_operator_refuses_a_weight_without_a_kernel(shape):
+    with pytest.raises(ft.ShapeError, match="ConvTranspose: weight has shape"):
+        ft.ConvTranspose(np.ones(shape))
+
+
 def test_no_batch_and_no_channels():
     weight = np.ones((4, 3, 3))
     assert ft.conv_transpose(np.ones((0, 4, 5)), weight).shape == (0, 3, 7)

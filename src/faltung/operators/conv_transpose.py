@@ -174,11 +174,12 @@ SAMPLES = (
 
 def ample_input(specs: Mapping[str, Spec], parameters: Mapping[str, Any]) -> Shape:
     """A large input, or one that reaches the output size that is wanted."""
+    rank = rank_of_weight(specs, parameters, None)
     channels, _, *kernel = specs["weight"].shape
     output_size, data_format = parameters["output_size"], parameters["data_format"]
     if output_size is None:
-        return 1, channels, *(AMPLE,) * len(kernel)
-    leading, sizes = _split_size(output_size, len(kernel), data_format)
+        return 1, channels, *(AMPLE,) * rank
+    leading, sizes = _split_size(output_size, rank, data_format)
     inputs = []
     for window, wanted in zip(_windows(tuple(kernel), parameters), sizes, strict=True):
         least = transposed_base(window, 1)[1]
