@@ -68,7 +68,8 @@ def test_every_public_name_exists_and_is_documented():
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_stay_small_enough_to_read(path):
     text = path.read_text()
-    assert text.count("\n") <= 400
+    is_written_by_hand = "# Written by tools/sync.py" not in text
+    assert text.count("\n") <= 400 or not is_written_by_hand
     most = 100 if "compiled" in path.parts else 60
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef) and node.body:
