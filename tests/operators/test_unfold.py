@@ -51,8 +51,9 @@ def test_columns_are_numpys_windows(seed):
     padded = np.pad(x, [(0, 0), (0, 0), *padding], BORDERS[mode])
     expected = windows_of(padded, kernel, stride, dilation)
     options = {"stride": stride, "dilation": dilation, "padding": padding, "padding_mode": mode}
-    y = ft.unfold(x, kernel, **options)
-    assert np.array_equal(y, expected)
+    for algorithm in (None, "stencil", "copying") if mode == "zeros" else (None, "stencil"):
+        y = ft.unfold(x, kernel, **options, algorithm=algorithm)
+        assert np.array_equal(y, expected), algorithm
     assert np.array_equal(ft.unfold(x[0], kernel, **options), expected[0])
     last = ft.unfold(np.moveaxis(x, 1, -1), kernel, **options, data_format="channels_last")
     assert np.array_equal(last, expected.transpose(0, 2, 1))
@@ -72,9 +73,27 @@ def test_conv_is_a_product_with_the_columns(seed):
     }
     if options["padding_mode"] == "constant":
         options["padding_value"] = 7
-    product = weight.reshape(3, -1) @ ft.unfold(x, kernel, **options)
     y = ft.conv(x, weight, **options)
-    assert np.array_equal(product.reshape(y.shape), y)
+    for algorithm in ("stencil", "copying") if options["padding_mode"] != "edge" else (None,):
+        product = weight.reshape(3, -1) @ ft.unfold(x, kernel, **options, algorithm=algorithm)
+        assert np.array_equal(product.reshape(y.shape), y), algorithm
+
+
+def test_large_inputs_are_copied_tap_by_tap():
+    x = np.random.default_rng(0).integers(-99, 100, (2, 3, 40, 30))
+    operator = ft.Unfold((3, 2), padding=((2, 1), (0, 3)), stride=(1, 2))
+    assert operator.describe(x.shape).algorithm == "copying"
+    padded = np.pad(x, [(0, 0), (0, 0), (2, 1), (0, 3)])
+    assert np.array_equal(operator(x), windows_of(padded, (3, 2), (1, 2), (1, 1)))
+    last = ft.unfold(
+        np.moveaxis(x, 1, -1),
+        (3, 2),
+        padding=((2, 1), (0, 3)),
+        stride=(1, 2),
+        data_format="channels_last",
+    )
+    assert np.array_equal(last, operator(x).transpose(0, 2, 1))
+    assert ft.Unfold((3, 2), padding=1).describe((1, 1, 5, 5)).algorithm == "stencil"
 
 
 def test_an_int_stands_for_all_but_batch_and_channels():

@@ -1,11 +1,14 @@
-"""The copying plan: padding at the speed of memory.
+"""The copying plan: padding and unfolding at the speed of memory.
 
 The cells of the input are one block of the output; what lies around it is copied axis by axis from
 what is there already, as `numpy.pad` does. In a corner, the later axis finds the earlier one done.
+Unfolding does so tap by tap: what a tap shows is the input, shifted and in steps of the stride.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -20,12 +23,22 @@ __all__ = ["name", "prepare", "run", "supports", "workspace"]
 name = "copying"
 BYTES_AT_ONCE = 2**22
 """How much of a border is copied at once, which bounds the workspace."""
+LEAST_CELLS = 2**10
+"""Where a tap shows fewer cells, gathering all taps at once is quicker."""
+PLAIN = ("zeros", "constant", "blank")
+"""Borders that show no cell of the input."""
 
 
 def supports(problem: Problem) -> str | None:
     """Why the copying plan cannot do the problem, or None."""
     if not isinstance(problem.recipe.rule, Copy):
         return f"it copies, the rule here is {type(problem.recipe.rule).__name__}"
+    if _is_tap_by_tap(problem):
+        samples, channels = problem.input_shape[:2]
+        cells = samples * channels * prod(problem.output_shape[2:])
+        if cells < LEAST_CELLS and problem.recipe.algorithm != name:
+            return f"a tap shows only {cells:,} cells"
+        return None
     for axis in problem.recipe.axes:
         if not isinstance(axis, SlidingAxis) or axis.taps != 1 or axis.stride != 1:
             return "it knows windows of one tap and stride 1"
@@ -35,6 +48,12 @@ def supports(problem: Problem) -> str | None:
         if (is_mixed or is_empty) and axis.mode not in ("zeros", "constant"):
             return "an axis is cropped at one end and shows the cropped cells at the other"
     return None
+
+
+def _is_tap_by_tap(problem: Problem) -> bool:
+    return cast("Copy", problem.recipe.rule).keeps_taps and all(
+        isinstance(axis, SlidingAxis) and axis.mode in PLAIN for axis in problem.recipe.axes
+    )
 
 
 def workspace(problem: Problem) -> int:
@@ -49,6 +68,9 @@ def prepare(problem: Problem, operands: Operands) -> bool:
 
 def run(problem: Problem, x: Array, prepared: bool, y: Array) -> None:
     """Compute y from x, both in canonical order."""
+    if _is_tap_by_tap(problem):
+        _run_taps(problem, x, y)
+        return
     axes = cast("tuple[SlidingAxis, ...]", problem.recipe.axes)
     inside, cells = [], []
     for axis in axes:
@@ -61,6 +83,33 @@ def run(problem: Problem, x: Array, prepared: bool, y: Array) -> None:
     for place, axis in enumerate(axes):
         _fill_ends(problem, place, inside, y)
         inside[place] = slice(0, axis.outputs)
+
+
+def _run_taps(problem: Problem, x: Array, y: Array) -> None:
+    """Unfold: for each tap, the part of the input that it shows, and the fill value around it."""
+    recipe, axes = problem.recipe, cast("tuple[SlidingAxis, ...]", problem.recipe.axes)
+    kernel = tuple(axis.taps for axis in axes)
+    by_tap = y.reshape(*x.shape[:2], *kernel, *y.shape[2:])
+    if recipe.is_blank:
+        y[...] = 0
+    for taps in np.ndindex(*kernel):
+        plane = by_tap[(slice(None), slice(None), *taps)]
+        inside, cells = [], []
+        for axis, tap in zip(axes, taps, strict=True):
+            shifted = replace(axis, taps=1, before=axis.before - tap * axis.dilation)
+            rows = (axis if recipe.is_blank else shifted).clear_outputs
+            first = rows.start * axis.stride - shifted.before if rows else 0
+            inside.append(slice(rows.start, rows.stop))
+            cells.append(slice(first, first + len(rows) * axis.stride, axis.stride))
+        with np.errstate(all="ignore"):
+            plane[_at(inside)] = x[_at(cells)]
+        for place, axis in enumerate(axes):
+            ends = slice(0, inside[place].start), slice(inside[place].stop, axis.outputs)
+            inside[place] = slice(0, axis.outputs)
+            if not recipe.is_blank:
+                for rows_beyond in ends:
+                    around = [*inside[:place], rows_beyond, *inside[place + 1 :]]
+                    plane[_at(around)] = recipe.fill
 
 
 def _fill_ends(problem: Problem, place: int, inside: list[slice], y: Array) -> None:
