@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Pad,
         Resize,
         Unfold,
+        WindowReduce,
     )
     from faltung.compiled.parallel import get_num_threads, set_num_threads
     from faltung.config import reproducible, set_memory_limit, set_precision
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from faltung.operators.pad import pad
     from faltung.operators.resize import resize
     from faltung.operators.unfold import unfold
+    from faltung.operators.window_reduce import window_reduce
     from faltung.operators.windows import windows
     from faltung.plans._select import algorithms
     from faltung.report import Report
@@ -109,6 +111,7 @@ __all__ = [
     "Unfold",
     "Window",
     "WindowError",
+    "WindowReduce",
     "adaptive_avg_pool",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
@@ -161,6 +164,7 @@ __all__ = [
     "testing",
     "unfold",
     "weight_from",
+    "window_reduce",
     "windows",
 ]
 __version__ = "0.1.0.dev0"
@@ -183,6 +187,7 @@ _MODULES = {
     "Pad": "classes",
     "Resize": "classes",
     "Unfold": "classes",
+    "WindowReduce": "classes",
     "get_num_threads": "compiled.parallel",
     "set_num_threads": "compiled.parallel",
     "reproducible": "config",
@@ -236,6 +241,7 @@ _MODULES = {
     "pad": "operators.pad",
     "resize": "operators.resize",
     "unfold": "operators.unfold",
+    "window_reduce": "operators.window_reduce",
     "windows": "operators.windows",
     "algorithms": "plans._select",
     "Report": "report",

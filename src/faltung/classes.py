@@ -23,6 +23,7 @@ from faltung.operators import (  # noqa: F401
     pad,
     resize,
     unfold,
+    window_reduce,
 )
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, OutputSize, Padding
 
@@ -41,6 +42,7 @@ __all__ = [
     "Pad",
     "Resize",
     "Unfold",
+    "WindowReduce",
 ]
 
 
@@ -647,6 +649,51 @@ class Unfold(Operator):
             {},
             {
                 "kernel_size": kernel_size,
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "padding_mode": padding_mode,
+                "padding_value": padding_value,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class WindowReduce(Operator):
+    """`window_reduce` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "window_reduce"
+
+    kernel_size: Ints
+    reduction: Any
+    stride: Ints
+    padding: Padding
+    dilation: Ints
+    padding_mode: str
+    padding_value: complex
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        kernel_size: Ints,
+        reduction: Any,
+        *,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        padding_mode: str = "zeros",
+        padding_value: complex = 0,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {},
+            {
+                "kernel_size": kernel_size,
+                "reduction": reduction,
                 "stride": stride,
                 "padding": padding,
                 "dilation": dilation,

@@ -137,7 +137,9 @@ def morphology(gathered: Gathered) -> Array:
 def reduction(gathered: Gathered) -> Array:
     """A function of the window's values, the padded ones included."""
     rule = cast("Reduction", gathered.problem.recipe.rule)
-    return rule.function(np.moveaxis(gathered.cells, 3, -1))
+    rows = np.ascontiguousarray(np.moveaxis(gathered.cells, 3, -1))
+    # Row by row in memory, so that the order of a sum depends on the window alone.
+    return rule.function(rows.reshape(-1, rows.shape[-1])).reshape(rows.shape[:-1])
 
 
 def position_sum(gathered: Gathered) -> Array:

@@ -138,10 +138,15 @@ class Morphology(_Base):
 
 @dataclass(frozen=True)
 class Reduction(_Base):
-    """Any function of the cells of a window, applied along the last axis; padding counts."""
+    """Any function of the cells of a window, padding included.
+
+    `function` maps a C-contiguous matrix with a row for each window to one number a row;
+    `check` raises what it has against a dtype.
+    """
 
     name: str
     function: Callable[[Array], Array]
+    check: Callable[[np.dtype[Any]], None] | None = None
 
     accumulates = True
 
