@@ -31,7 +31,7 @@ from faltung.plans._footprint import require_cells
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._reduce import REDUCE, Gathered
 from faltung.plans._rounding import store_rounded
-from faltung.plans._rules import Morphology, PositionSum, WeightedSum
+from faltung.plans._rules import Morphology, PositionSum, Reduction, WeightedSum
 from faltung.plans._tables import Table, join_tables
 from faltung.typing import Array, IndexArray
 
@@ -104,6 +104,8 @@ def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
     recipe = problem.recipe
     if isinstance(recipe.rule, Morphology):
         require_cells(recipe.axes, cast("Array", prepared.weight))
+    elif isinstance(recipe.rule, Reduction) and recipe.rule.check is not None:
+        recipe.rule.check(problem.compute_dtype)
     schedule = _schedule_of(problem)
     x = x.reshape(recipe.batch, recipe.groups, recipe.channels, *x.shape[2:])
     y = y.reshape(recipe.batch, recipe.groups, recipe.filters, *y.shape[2:])
