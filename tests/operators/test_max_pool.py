@@ -234,3 +234,14 @@ def test_ranked_functions_know_their_rank():
     assert ft.max_pool1d(x[0, 0], 2).shape == (5, 3)
     with pytest.raises(ft.WindowError, match=r"kernel_size.* 3 entries, expected 2"):
         ft.max_pool2d(x, (2, 2, 2))
+
+
+def test_a_window_beyond_all_memory_is_refused():
+    x = np.ones((1, 1, 6, 6))
+    for call in (
+        lambda: ft.max_pool(x, (2**30, 1), padding="full"),
+        lambda: ft.MaxPool(2**25, stride=2**24, padding=2**24)(x),
+        lambda: ft.avg_pool(x, 2**30, stride=2**29, padding=2**29),
+    ):
+        with pytest.raises(ft.ResourceError, match=r"taps needs .* bytes"):
+            call()

@@ -10,6 +10,7 @@ import numpy as np
 
 from faltung.geometry.stencil import StencilAxis
 from faltung.plans._blocks import Box
+from faltung.plans._resources import require
 from faltung.typing import Array, IndexArray
 
 __all__ = ["Table", "join_tables"]
@@ -86,6 +87,9 @@ def _axis_part(axis: StencilAxis, outputs: range, taps: range) -> _AxisPart:
 
 def join_tables(axes: tuple[StencilAxis, ...], outputs: Box, taps: Box) -> Table:
     """The table of a box of outputs and taps."""
+    pairs = [len(places) * len(some) for places, some in zip(outputs, taps, strict=True)]
+    # With cells and intermediate results: where a window is not cut, it may be beyond all memory.
+    require(72 * prod(pairs) + 32 * sum(pairs), f"a window of {prod(map(len, taps)):,} taps")
     parts = [_axis_part(*part) for part in zip(axes, outputs, taps, strict=True)]
     has_outside = any(part.is_outside.any() for part in parts)
     shape = tuple(part.size + has_outside for part in parts)
