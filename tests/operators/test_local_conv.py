@@ -1,5 +1,7 @@
 """Untied convolution against loops of its own and, with tied kernels, against convolution."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,19 @@ def test_no_channels_give_zeros_plus_bias():
         1,
         2,
     )
+
+
+def test_the_workspace_counts_the_weights_of_a_block():
+    rng = np.random.default_rng(6)
+    x = rng.integers(-3, 4, (1, 4, 66, 66)).astype(np.float32)
+    weight = rng.integers(-3, 4, (48, 4, 9, 64, 64)).astype(np.float32)
+    tracemalloc.start()
+    y = ft.local_conv(x, weight, kernel_size=3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak - y.nbytes < 17 * 2**20
+    cells = x[0, :, 20:23, 30:33].reshape(4, 9)
+    assert np.array_equal(y[0, :, 20, 30], (cells * weight[..., 20, 30]).sum(axis=(1, 2)))
 
 
 def test_half_precision_is_summed_in_single():

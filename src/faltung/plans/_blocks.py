@@ -9,7 +9,7 @@ from math import prod
 
 from faltung.plans._problem import Problem
 from faltung.plans._resources import WORKSPACE
-from faltung.plans._rules import WeightedSum
+from faltung.plans._rules import PositionSum, WeightedSum
 from faltung.typing import Shape
 
 __all__ = ["Blocking", "Box", "block_bytes", "choose_blocking", "ranges", "whole_blocking"]
@@ -42,6 +42,10 @@ def block_bytes(problem: Problem, blocking: Blocking, itemsize: int) -> int:
     # A matrix product needs the gathered cells alone; other rules have intermediate results.
     copies = 2 if isinstance(problem.recipe.rule, WeightedSum) else 5
     cells = planes * blocking.channels * (slab + copies * gathered)
+    if isinstance(problem.recipe.rule, PositionSum):  # the weight of the block, cut and masked
+        is_shared = problem.recipe.rule.is_shared
+        kernels = blocking.samples if is_shared else problem.recipe.filters * blocking.channels
+        cells += 2 * blocking.groups * kernels * gathered
     return itemsize * (cells + 2 * sums) + 16 * gathered + 32 * axis_tables
 
 
