@@ -181,6 +181,7 @@ def test_empty_batches_and_channels():
         ({"kernel_size": 10**30}, "kernel_size"),
         ({"stride": 0}, "stride"),
         ({"kernel_size": (2, 2), "stride": (1, 2, 3)}, "entries"),
+        ({"stride": (1, 2), "dilation": (1, 2, 3)}, "entries"),
         ({"padding": (0, 2), "stride": 1}, "no cell"),
         ({"padding": "smae"}, "padding"),
         ({"padding": -1}, "padding"),
@@ -245,3 +246,11 @@ def test_a_window_beyond_all_memory_is_refused():
     ):
         with pytest.raises(ft.ResourceError, match=r"taps needs .* bytes"):
             call()
+
+
+def test_parameters_of_another_rank_than_the_data_are_refused():
+    x = np.ones((1, 2, 7, 7))
+    for parameters in ({"stride": (1, 2, 3)}, {"padding": ((1, 1),)}, {"dilation": (1,)}):
+        with pytest.raises(ft.WindowError, match=f"{next(iter(parameters))}.* entries for 2 axes"):
+            ft.max_pool(x, 2, **parameters)
+        assert ft.MaxPool(2, **parameters)  # fits data of another rank

@@ -23,8 +23,10 @@ WINDOW = ("kernel_size", "stride", "padding", "dilation")
 def rank_of_window(
     specs: Mapping[str, Spec], parameters: Mapping[str, Any], wanted: int | None
 ) -> int:
-    """Spatial axes: the entries of the window's parameters, or all but batch and channels."""
-    name = next((name for name in WINDOW if length_of(parameters[name])), "kernel_size")
+    """Spatial axes: the entries of the kernel size, or all but batch and channels."""
+    name = "kernel_size"
+    if not specs:  # without data the other parameters tell, if the kernel size does not
+        name = next((name for name in WINDOW if length_of(parameters[name]) is not None), name)
     return _checked_rank(name, specs, parameters, wanted)
 
 

@@ -55,7 +55,7 @@ SAMPLES = (
     Sample(
         "last window hangs over",
         {"x": (2, 2, 9, 8)},
-        {"kernel_size": 3, "stride": (2, 3), "padding": 1, "dilation": 2, "ceil_mode": True},
+        {"kernel_size": (3, 3), "stride": (2, 3), "padding": 1, "dilation": 2, "ceil_mode": True},
     ),
     Sample(
         "stride above the kernel",
@@ -104,8 +104,7 @@ def avg_pool(
     Parameters
     ----------
     x : array, shape (N, C, \*spatial) or (C, \*spatial)
-        The data. Where nothing of the window has one entry an axis, all axes but the first two
-        are spatial.
+        The data. With an int as `kernel_size` all axes but the first two are spatial.
     kernel_size : int or sequence of int
         Taps of the window.
     stride : int or sequence of int, optional

@@ -58,7 +58,7 @@ SAMPLES = (
         {"x": (2, 2, 9, 8)},
         {
             "norm_type": 3,
-            "kernel_size": 3,
+            "kernel_size": (3, 3),
             "stride": (2, 3),
             "padding": 1,
             "dilation": 2,
@@ -110,8 +110,7 @@ def lp_pool(
     Parameters
     ----------
     x : array, shape (N, C, \*spatial) or (C, \*spatial)
-        The data. Where nothing of the window has one entry an axis, all axes but the first two
-        are spatial.
+        The data. With an int as `kernel_size` all axes but the first two are spatial.
     norm_type : float
         The order p of the norm, above 0; ``inf`` gives the largest ``|x|``.
     kernel_size : int or sequence of int

@@ -52,7 +52,7 @@ SAMPLES = (
     Sample(
         "dilated, last window hangs over",
         {"x": (2, 2, 9, 8)},
-        {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": (2, 1), "ceil_mode": True},
+        {"kernel_size": (3, 3), "stride": 2, "padding": 1, "dilation": (2, 1), "ceil_mode": True},
     ),
     Sample("axis of one cell", {"x": (1, 2, 1, 4)}, {"kernel_size": (3, 2), "padding": "full"}),
     Sample(
@@ -100,8 +100,8 @@ def max_pool(
     Parameters
     ----------
     x : array, shape (N, C, \*spatial) or (C, \*spatial)
-        The data, of any real dtype. Where nothing of the window has one entry an axis, all axes
-        but the first two are spatial.
+        The data, of any real dtype. With an int as `kernel_size` all axes but the first
+        two are spatial.
     kernel_size : int or sequence of int
         Taps of the window.
     stride : int or sequence of int, optional
