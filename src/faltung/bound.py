@@ -14,9 +14,9 @@ import numpy as np
 
 from faltung import report
 from faltung.config import Settings, current_settings
-from faltung.errors import FaltungError, ShapeError, out_of_memory
-from faltung.geometry.arguments import AMPLE, as_int
-from faltung.operators._arrays import Spec, as_array
+from faltung.errors import FaltungError, ShapeError, out_of_memory, shown
+from faltung.geometry.arguments import AMPLE, as_int, unpacked
+from faltung.operators._arrays import Spec, as_array, known_dtype
 from faltung.operators._call import Bound, beside, bind, finish_all
 from faltung.operators._record import REGISTRY, Record
 from faltung.plans import _resources, _select
@@ -118,7 +118,7 @@ class Operator:
         """
         bound = self._bound_to_shape(input_shape, dtype)
         operands = tuple(self._specs(None).values())
-        data = Spec("x", tuple(input_shape), np.dtype(dtype or self._dtype()))
+        data = Spec("x", tuple(input_shape), bound.problem.input_dtype)
         return report.describe(type(self).__name__, bound, operands, data)
 
     def reference(self, x: ArrayLike) -> Array:
@@ -216,10 +216,14 @@ class Operator:
 
     def _bound_to_shape(self, input_shape: Shape, dtype: DTypeLike | None) -> Bound:
         try:
-            if not isinstance(input_shape, tuple | list):
-                raise ShapeError(f"input_shape is {input_shape!r}, expected a tuple of ints")
-            shape = tuple(as_int(size, "input_shape", 0) for size in input_shape)
-            return self._bind(shape, self._dtype() if dtype is None else np.dtype(dtype))
+            given = unpacked(input_shape)
+            if not isinstance(given, tuple | list):
+                raise ShapeError(
+                    f"input_shape is {shown(input_shape)}, expected a tuple of ints",
+                    "Pass the shape of the data, such as (1, 3, 224, 224)",
+                )
+            shape = tuple(as_int(size, "input_shape", 0) for size in given)
+            return self._bind(shape, self._dtype() if dtype is None else known_dtype(dtype))
         except FaltungError as error:
             raise self._dressed(error, input_shape) from error.__cause__
 
@@ -336,7 +340,7 @@ def _bits(value: Array | Spec) -> tuple[Any, ...]:
 
 
 def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:
-    return isinstance(value, tuple) and all(isinstance(entry, int) for entry in value)
+    return isinstance(value, tuple) and all(isinstance(e, int | np.integer) for e in value)
 
 
 def _frozen(value: Any) -> Any:

@@ -48,9 +48,9 @@ def test_workspace_is_what_describe_says(x_shape, weight_shape, parameters):
     report = operator.describe(x_shape)
     assert report.workspace_bytes <= _resources.WORKSPACE
     out = np.empty(report.output_shape, np.float32)
-    ready = operator._ready(x.shape, x.dtype)  # packs the weights
+    bound, prepared, *_ = operator._ready(x.shape, x.dtype)  # packs the weights
     tracemalloc.start()
-    finish(ready.bound, ready.prepared, x, (), out)
+    finish(bound, prepared, x, (), out)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= report.workspace_bytes + 2**20

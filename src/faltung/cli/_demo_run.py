@@ -66,10 +66,20 @@ def run_step(step: Step, image: Array, grey: Array) -> Outcome:
         scipy_seconds=peer_seconds,
         textbook=_textbook(weight, places),
         largest_difference=float(np.abs(result.astype(np.float64) - peer).max()),
-        algorithm=algorithm_for(
-            weight, grey.shape, is_single=result.dtype == np.float32, border="reflect"
-        ),
+        algorithm=_algorithm(step, names, weight, result),
     )
+
+
+def _algorithm(step: Step, names: dict[str, Any], weight: Array, result: Array) -> str:
+    """The algorithm that the step has taken: the planner's, or the transform."""
+    from faltung._transform import is_worth_while
+
+    if step.operands:
+        x, kernel = (names[name].astype(np.float64) for name in step.operands)
+        if is_worth_while(x, kernel, result.shape):
+            return "fft"
+    is_single = result.dtype == np.float32
+    return algorithm_for(weight, names["grey"].shape, is_single=is_single, border="reflect")
 
 
 def _best_time(expression: str, names: dict[str, Any]) -> tuple[Array, float]:

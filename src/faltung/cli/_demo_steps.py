@@ -29,7 +29,8 @@ class Step:
 
     `setup` and `call` are faltung's lines, `call` alone is timed; `peer` is SciPy's expression of
     the same value. `weight` gives the multiply-adds as a weight (O, C, kh, kw) that is applied
-    `planes` times. `views` turns the result and the step's names into labelled uint8 pictures.
+    `planes` times. `operands` names two arrays where faltung may take the Fourier transform instead
+    of the sums. `views` turns the result and the step's names into labelled uint8 pictures.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Step:
     views: Callable[[Array, Names], Views]
     planes: int = 1
     channels: int = 1
+    operands: tuple[str, ...] = ()
 
 
 COLOURS = ("brightness", "red − green", "blue − yellow")
@@ -205,6 +207,7 @@ def _search(grey: Array) -> Step:
         peer="match(scene, patch)",
         weight="(patch - patch.mean())[None, None]",
         views=views,
+        operands=("scene", "patch"),
     )
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "check_out",
     "is_known_dtype",
     "joint_dtype",
+    "known_dtype",
     "wider_dtype",
 ]
 
@@ -102,20 +103,25 @@ def joint_dtype(dtypes: Iterable[np.dtype[Any]], names: str) -> np.dtype[Any]:
 
 def check_cast(natural: np.dtype[Any], wanted: object) -> np.dtype[Any]:
     """The dtype that ``dtype=`` asks for, if the result may be cast to it."""
-    try:
-        dtype = np.dtype(wanted).newbyteorder("=")  # type: ignore[call-overload]
-    except (TypeError, ValueError):
-        raise DTypeError(
-            f"dtype is {shown(wanted)}, which NumPy does not know",
-            "Pass the name of a dtype, such as 'float32'",
-        ) from None
+    dtype = known_dtype(wanted)
     is_castable = np.can_cast(_standard(natural), _standard(dtype), "same_kind")
     if not is_known_dtype(dtype) or not is_castable:
         raise DTypeError(
             f"dtype {dtype} is asked for, but the result is {natural}",
             "Only a dtype of the same kind, or a wider one, can be asked for",
         )
-    return cast("np.dtype[Any]", dtype)
+    return dtype
+
+
+def known_dtype(wanted: object) -> np.dtype[Any]:
+    """A dtype by any of its names, in native byte order."""
+    try:
+        return cast("np.dtype[Any]", np.dtype(wanted).newbyteorder("="))  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        raise DTypeError(
+            f"dtype is {shown(wanted)}, which NumPy does not know",
+            "Pass the name of a dtype, such as 'float32'",
+        ) from None
 
 
 def _standard(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -143,7 +149,7 @@ def check_out(out: object, shape: Shape, dtype: np.dtype[Any]) -> Array:
             f"out has shape {out.shape}, the result has {shape}",
             f"Pass numpy.empty({shape}, {str(dtype)!r})",
         )
-    if not np.can_cast(dtype, out.dtype, "safe"):
+    if not is_known_dtype(out.dtype) or not np.can_cast(dtype, out.dtype, "safe"):
         raise DTypeError(
             f"out has dtype {out.dtype}, to which {dtype} does not cast safely",
             f"Pass numpy.empty({shape}, {str(dtype)!r})",

@@ -90,18 +90,23 @@ def bind(
     arrays = {**specs, data.name: canonical}
     recipe = record.recipe(**arrays, **parameters, data_format=data_format)
     settings = settings or current_settings()
+    computed = wider_dtype(natural, dtype)
+    if recipe.precision not in (None, "highest") and computed.name != "float32":
+        raise OptionError(
+            f"precision {recipe.precision!r} is for float32, the sums here are {computed}",
+            "Leave precision out, or use 'highest'",
+        )
     if recipe.precision is not None:
         settings = Settings(recipe.precision, settings.reproducible)
-    computed = wider_dtype(natural, dtype)
     fill = _as_fill(recipe.fill, computed, "value" if "value" in parameters else "padding_value")
     recipe = replace(recipe, activation=activation, fill=fill)
-    problem = Problem(recipe, computed, settings)
+    problem = Problem(recipe, computed, settings, data.dtype)
     shape = layout.own_shape(problem.result_shape)
     return Bound(layout, problem, _select.select(problem), shape, dtype)
 
 
 def _check_activation(activation: object, dtype: np.dtype[Any]) -> None:
-    if activation not in (None, "relu"):
+    if activation is not None and not (isinstance(activation, str) and activation == "relu"):
         raise OptionError(
             f"activation is {shown(activation)}, which is not known", "Use None or 'relu'"
         )
@@ -283,4 +288,6 @@ def _typed(value: object) -> object:
     """A hash key that tells ``True`` from ``1`` from ``1.0``."""
     if isinstance(value, tuple | list):
         return type(value), tuple(map(_typed, value))
+    if isinstance(value, float | complex):
+        return type(value), repr(value)  # -0.0 is not 0.0, and NaN is itself
     return type(value), value

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from faltung.errors import OptionError, ShapeError, WindowError, shown
-from faltung.geometry.arguments import as_int, as_ints
+from faltung.geometry.arguments import as_int, as_ints, length_of
 from faltung.geometry.border import canonical_mode
 from faltung.geometry.stencil import sliding_axis
 from faltung.geometry.window import axis_windows
-from faltung.operators._arrays import Spec
+from faltung.operators._arrays import Spec, check_cast
 from faltung.operators._checks import as_flag, check_border
 from faltung.operators._record import Sample, match, operator, ranked
 from faltung.operators._textbook import each_axis, pad_input
@@ -159,8 +159,8 @@ def draw(
             f"groups={groups} does not divide in_channels={channels} and out_channels={filters}",
             "Use a number of groups that divides both",
         )
-    rank = len(kernel_size) if isinstance(kernel_size, tuple | list) else 2
-    kernel = as_ints(kernel_size, "kernel_size", rank)
+    kernel = as_ints(kernel_size, "kernel_size", length_of(kernel_size) or 2)
+    kind = check_cast(np.dtype(np.float16), dtype)
     shape = (filters, channels // groups, *kernel)
     bound = (channels // groups * np.prod(kernel)) ** -0.5
     try:
@@ -170,9 +170,9 @@ def draw(
             f"rng is {shown(rng)}, which seeds no generator",
             "Pass a non-negative int, a numpy.random.Generator, or None",
         ) from None
-    drawn: dict[str, Array] = {"weight": generator.uniform(-bound, bound, shape).astype(dtype)}
+    drawn: dict[str, Array] = {"weight": generator.uniform(-bound, bound, shape).astype(kind)}
     if bias:
-        drawn["bias"] = generator.uniform(-bound, bound, filters).astype(dtype)
+        drawn["bias"] = generator.uniform(-bound, bound, filters).astype(kind)
     return drawn
 
 

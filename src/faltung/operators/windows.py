@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
-from faltung.errors import FaltungError
+from faltung.errors import FaltungError, ResourceError
 from faltung.geometry.layout import layout_of
 from faltung.geometry.window import axis_windows
 from faltung.operators._arrays import Spec, as_array
@@ -72,9 +74,15 @@ def _windows(
     axes = axis_windows(rank, kernel_size, stride, dilation)
     sizes, steps = cells.shape[2:], cells.strides[2:]
     outputs = tuple(axis.output_size(size) for axis, size in zip(axes, sizes, strict=True))
+    shape = (*cells.shape[:2], *outputs, *(axis.kernel for axis in axes))
+    if prod(shape) * x.itemsize >= 2**63:
+        raise ResourceError(
+            f"a view of shape {shape} has more bytes than NumPy can count",
+            "Use a smaller kernel_size or a larger stride",
+        )
     view = np.lib.stride_tricks.as_strided(
         cells,
-        (*cells.shape[:2], *outputs, *(axis.kernel for axis in axes)),
+        shape,
         (
             *cells.strides[:2],
             *(step * axis.stride for axis, step in zip(axes, steps, strict=True)),

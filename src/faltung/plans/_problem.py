@@ -61,6 +61,7 @@ class Problem:
     recipe: Recipe
     dtype: np.dtype[Any]
     settings: Settings
+    input_dtype: np.dtype[Any]
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property

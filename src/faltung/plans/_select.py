@@ -6,6 +6,7 @@ timings or free memory.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from faltung.errors import OptionError, shown
@@ -91,7 +92,7 @@ def select(problem: Problem) -> Plan:
         return Plan(tuple(able), tuple(rejected))
     for name, reason in rejected:
         if name == wanted:
-            possible = ", ".join(repr(algorithm.name) for algorithm in able)
+            possible = ", ".join(repr(other.name) for other in ALGORITHMS if _can(other, problem))
             raise OptionError(
                 f"algorithm {wanted!r} cannot do this: {reason}", f"Possible here: {possible}"
             )
@@ -99,6 +100,12 @@ def select(problem: Problem) -> Plan:
     able.sort(key=lambda algorithm: algorithm.name != wanted)
     rejected += [(other.name, f"algorithm={wanted!r} was asked for") for other in able[1:]]
     return Plan(tuple(able), tuple(rejected))
+
+
+def _can(algorithm: Algorithm, problem: Problem) -> bool:
+    """Whether an algorithm could do a problem if it were asked to by name."""
+    asked = replace(problem, recipe=replace(problem.recipe, algorithm=algorithm.name), kept={})
+    return algorithm.supports(asked) is None
 
 
 class Prepared(NamedTuple):

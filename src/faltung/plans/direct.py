@@ -32,8 +32,8 @@ MOST_BORDER = 2**16
 """Cells of a border that are kept in a table."""
 MOST_TAPS = 2**12
 """Taps of one axis; longer kernels belong to other algorithms."""
-CONVERTED_BYTES = 8 * 2**20
-"""How much of an input of another dtype is converted at once."""
+CONVERTED_BYTES = 3 * 2**20
+"""How much of an input of another dtype is converted at once, in the dtype of the result."""
 
 
 def supports(problem: Problem) -> str | None:
@@ -53,8 +53,9 @@ def supports(problem: Problem) -> str | None:
         return "there are no channels to sum over"
     if max(axis.taps for axis in axes) > MOST_TAPS:
         return f"a kernel is longer than {MOST_TAPS:,} taps"
-    if max(max(axis.before, _after(axis)) for axis in axes) > MOST_BORDER:
-        return f"a border is longer than {MOST_BORDER:,} cells"
+    most = MOST_BORDER << 8 if problem.settings.reproducible else MOST_BORDER
+    if max(max(axis.before, _after(axis)) for axis in axes) > most:
+        return f"a border is longer than {most:,} cells"
     if reason := _missing_compiler():
         return reason
     return direct.facts(_task_of(problem)).refusal or None
@@ -71,7 +72,8 @@ def _missing_compiler() -> str | None:
 
 def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread."""
-    return direct.facts(_task_of(problem)).workspace_bytes
+    own = direct.facts(_task_of(problem)).workspace_bytes
+    return own if problem.input_dtype == problem.dtype else own + 2 * CONVERTED_BYTES
 
 
 def prepare(problem: Problem, operands: Operands) -> direct.PackedWeights | None:
@@ -141,49 +143,57 @@ def _run_converted(
     packed: direct.PackedWeights,
     y: Array,
 ) -> None:
-    """Convert a band of the input at a time, borders included, and run on that."""
-    sizes = [axis.size for axis in axes]
-    longest = sizes.index(max(sizes))
-    axis = axes[longest]
-    row_bytes = prod(x.shape[1:]) // max(axis.size, 1) * problem.dtype.itemsize
-    rows = max(CONVERTED_BYTES // max(row_bytes, 1), axis.span)
-    at_once = (rows - axis.span) // axis.stride + 1
-    for sample, start in product(range(len(x)), range(0, axis.outputs, at_once)):
-        stop = min(start + at_once, axis.outputs)
-        band = _converted_band(problem, axis, longest, x[sample : sample + 1], (start, stop))
-        inner = replace(axis, size=band.shape[2 + longest], outputs=stop - start, before=0)
-        outputs = (slice(None),) * longest + (slice(start, stop),)
-        _run_box(
-            problem,
-            (*axes[:longest], inner, *axes[longest + 1 :]),
-            band,
-            packed,
-            y[(slice(sample, sample + 1), slice(None), *outputs)],
-        )
+    """Convert a box of the input at a time, borders included, and run on that."""
+    at_once = _converted_outputs(axes, x.shape[1] * problem.dtype.itemsize)
+    cuts = [
+        [range(start, min(start + step, axis.outputs)) for start in range(0, axis.outputs, step)]
+        for axis, step in zip(axes, at_once, strict=True)
+    ]
+    for sample, box in product(range(len(x)), product(*cuts)):
+        samples = slice(sample, sample + 1)
+        part, inner = _converted_part(problem, axes, x[samples], box)
+        outputs = (samples, slice(None), *(slice(cut.start, cut.stop) for cut in box))
+        _run_box(problem, inner, part, packed, y[outputs])
 
 
-def _converted_band(
-    problem: Problem, axis: SlidingAxis, place: int, x: Array, outputs: tuple[int, int]
-) -> Array:
-    """The cells that some outputs see along one axis, padding filled in, in the result's dtype."""
-    first = outputs[0] * axis.stride - axis.before
-    beyond = (outputs[1] - 1) * axis.stride - axis.before + axis.span
-    source = source_index(axis.mode, np.arange(first, beyond), axis.size)
-    every = (slice(None),) * (2 + place)
-    is_outside = source < 0
+def _converted_outputs(axes: tuple[SlidingAxis, ...], cell_bytes: int) -> list[int]:
+    """How many outputs of each axis are done at once: their windows stay under the limit."""
+    counts = [axis.outputs for axis in axes]
+
+    def reaches() -> list[int]:
+        pairs = zip(axes, counts, strict=True)
+        return [(count - 1) * axis.stride + axis.span for axis, count in pairs]
+
+    while prod(reaches()) * cell_bytes > CONVERTED_BYTES and max(counts) > 1:
+        longest = max(range(len(axes)), key=lambda place: (counts[place] > 1, reaches()[place]))
+        counts[longest] = -(-counts[longest] // 2)
+    return counts
+
+
+def _converted_part(
+    problem: Problem, axes: tuple[SlidingAxis, ...], x: Array, box: tuple[range, ...]
+) -> tuple[Array, tuple[SlidingAxis, ...]]:
+    """The cells that a box of outputs sees, padding filled in, and its axes without borders."""
+    sources, inner = [], []
+    for axis, cut in zip(axes, box, strict=True):
+        first = cut.start * axis.stride - axis.before
+        reach = (len(cut) - 1) * axis.stride + axis.span
+        sources.append(source_index(axis.mode, np.arange(first, first + reach), axis.size))
+        inner.append(replace(axis, size=reach, outputs=len(cut), before=0))
+    is_whole = all((np.diff(source) == 1).all() and source[0] >= 0 for source in sources)
+    if is_whole:
+        where: Any = (..., *(slice(source[0], source[-1] + 1) for source in sources))
+    else:
+        where = (slice(None), slice(None), *np.ix_(*(np.maximum(s, 0) for s in sources)))
     with np.errstate(all="ignore"):
-        if is_outside.all():
-            shape = [*x.shape]
-            shape[2 + place] = len(source)
-            return np.full(shape, problem.recipe.fill, problem.dtype)
-        lowest, highest = int(source[~is_outside].min()), int(source.max())
-        part = x[(*every, slice(lowest, highest + 1))].astype(problem.dtype)
-    if np.array_equal(source, np.arange(lowest, highest + 1)):
-        return part
-    band: Array = part.take(np.where(is_outside, 0, source - lowest), axis=2 + place)
-    outside: Any = (*every, is_outside)
-    band[outside] = problem.recipe.fill
-    return band
+        if x.size == 0:  # an axis without cells: all that is seen is padding
+            shape = (*x.shape[:2], *map(len, sources))
+            return np.full(shape, problem.recipe.fill, problem.dtype), tuple(inner)
+        part = x[where].astype(problem.dtype)
+    for place, source in enumerate(sources):
+        outside: Any = (slice(None),) * (2 + place) + (source < 0,)
+        part[outside] = problem.recipe.fill
+    return part, tuple(inner)
 
 
 def _after(axis: SlidingAxis) -> int:

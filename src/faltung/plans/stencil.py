@@ -260,8 +260,17 @@ class _Part:
             return _sum_masked(weight, cells, ~cast("Array", is_outside), sums)
         if self.problem.settings.reproducible:
             return _sum_in_order(weight, cells, sums)
-        products = weight @ cells
+        products = _product(weight, cells)
         return products if sums is None else sums + products
+
+
+def _product(weight: Array, cells: Array) -> Array:
+    """The matrix product, never one with a vector: BLAS splits its sums among threads."""
+    if weight.shape[1] == 1:
+        return cast("Array", (weight.repeat(2, axis=1) @ cells)[:, :, :1])
+    if cells.shape[3] == 1:
+        return cast("Array", (weight @ cells.repeat(2, axis=3))[..., :1])
+    return cast("Array", weight @ cells)
 
 
 def _start(weight: Array, cells: Array, sums: Array | None) -> Array:
