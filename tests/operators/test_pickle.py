@@ -21,7 +21,7 @@ OPERATORS = {
     "Conv with bias": ft.Conv(WEIGHT, BIAS, padding="same", activation="relu"),
     "Conv with everything": ft.Conv(
         WEIGHT[:, :1], BIAS, stride=(2, 1), padding=((1, 2), (0, 3)), dilation=(1, 2), groups=2,
-        padding_mode="constant", padding_value=1.5, flip=True, precision="high",
+        padding_mode="constant", padding_value=1.5, flip=True, precision="highest",
         algorithm="stencil",
     ),
     "Conv of integers": ft.Conv(np.arange(18, dtype=np.int8).reshape(1, 2, 3, 3), padding=1),
@@ -132,7 +132,7 @@ def test_operator_does_not_follow_its_arguments():
 def test_equality_sees_every_argument():
     base = {"stride": 1, "padding": 1, "groups": 1, "padding_mode": "zeros", "flip": False}
     others = [{"stride": 2}, {"padding": 2}, {"padding_mode": "reflect"}, {"flip": True},
-              {"dilation": 2}, {"activation": "relu"}, {"precision": "high"},
+              {"dilation": 2}, {"activation": "relu"}, {"precision": "highest"},
               {"data_format": "channels_last"}]  # fmt: skip
     operator = ft.Conv(WEIGHT, **base)
     assert operator == ft.Conv(WEIGHT.copy(), **base)
