@@ -267,10 +267,10 @@ class _Part:
 def _product(weight: Array, cells: Array) -> Array:
     """The matrix product, never one with a vector: BLAS splits its sums among threads."""
     if weight.shape[1] == 1:
-        return cast("Array", (weight.repeat(2, axis=1) @ cells)[:, :, :1])
+        return (weight.repeat(2, axis=1) @ cells)[:, :, :1]
     if cells.shape[3] == 1:
-        return cast("Array", (weight @ cells.repeat(2, axis=3))[..., :1])
-    return cast("Array", weight @ cells)
+        return (weight @ cells.repeat(2, axis=3))[..., :1]
+    return weight @ cells
 
 
 def _start(weight: Array, cells: Array, sums: Array | None) -> Array:
