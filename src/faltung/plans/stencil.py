@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._blocks import (
     Blocking,
     Box,
@@ -85,7 +86,8 @@ def prepare(problem: Problem, operands: Operands) -> Prepared:
     if isinstance(recipe.rule, WeightedSum):
         weight = recipe.rule.coefficients(weight).astype(dtype)
         for place, axis in enumerate(recipe.axes):
-            weight = weight.take(axis.kernel_taps, axis=2 + place)
+            if not isinstance(axis, SlidingAxis):  # whose columns are its taps
+                weight = weight.take(axis.kernel_taps, axis=2 + place)
         weight = weight.reshape(recipe.groups, recipe.filters, recipe.channels, problem.taps)
     else:
         weight = weight.astype(dtype, copy=False)
