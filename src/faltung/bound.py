@@ -13,8 +13,10 @@ from typing import Any, ClassVar, NamedTuple, NoReturn, Self, TypeGuard
 import numpy as np
 
 from faltung import report
+from faltung._case import Case
 from faltung.config import Settings, current_settings
 from faltung.errors import FaltungError, ShapeError, out_of_memory, shown
+from faltung.faces import Faces
 from faltung.geometry.arguments import AMPLE, as_int, unpacked
 from faltung.operators._arrays import Spec, as_array, known_dtype
 from faltung.operators._call import Bound, beside, bind, finish_all
@@ -46,7 +48,7 @@ class _Ready(NamedTuple):
     second: tuple[Bound, _select.Prepared] | None
 
 
-class Operator:
+class Operator(Faces):
     """A sliding-window operator with its weights and window bound.
 
     The subclasses in `faltung.classes` are written from the records of the operators; each takes
@@ -159,6 +161,13 @@ class Operator:
         return error.at(
             type(self).__name__, ", ".join(f"{name} {shape}" for name, shape in given.items())
         )
+
+    def _case(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Case:
+        """The operator bound to an input of this shape, with its arrays."""
+        operands = Operands(*map(self._arrays().get, self.record.operands))
+        bound = self._bound_to_shape(input_shape, dtype)
+        name, shape = type(self).__name__, tuple(input_shape)
+        return Case(name, self.record, bound, operands, shape, self._parameters)
 
     def _arrays(self) -> dict[str, Array]:
         arrays = {}
