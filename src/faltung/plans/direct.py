@@ -6,10 +6,7 @@ bits do not depend on batch, position, image size or threads.
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import replace
-from importlib.util import find_spec
 from itertools import product
 from math import prod
 from typing import Any, cast
@@ -19,6 +16,7 @@ import numpy as np
 from faltung.compiled import _jit, direct
 from faltung.geometry.border import source_index
 from faltung.geometry.stencil import SlidingAxis
+from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
 from faltung.typing import Array
@@ -26,8 +24,6 @@ from faltung.typing import Array
 __all__ = ["name", "prepare", "run", "supports", "workspace"]
 
 name = "direct"
-LEAST_MACS = 2**15
-"""Below so many multiply-adds NumPy is quick enough, and the compiler need not be loaded."""
 MOST_BORDER = 2**16
 """Cells of a border that are kept in a table."""
 MOST_TAPS = 2**12
@@ -56,18 +52,9 @@ def supports(problem: Problem) -> str | None:
     most = MOST_BORDER << 8 if problem.settings.reproducible else MOST_BORDER
     if max(max(axis.before, _after(axis)) for axis in axes) > most:
         return f"a border is longer than {most:,} cells"
-    if reason := _missing_compiler():
+    if reason := missing_compiler():
         return reason
     return direct.facts(_task_of(problem)).refusal or None
-
-
-def _missing_compiler() -> str | None:
-    """Why kernels cannot be compiled, found out without loading the compiler."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return "NUMBA_DISABLE_JIT is set"
-    if "numba" in sys.modules:
-        return None if sys.modules["numba"] else "Numba cannot be imported"
-    return None if find_spec("numba") else "Numba is not installed"
 
 
 def workspace(problem: Problem) -> int:
