@@ -51,6 +51,12 @@ def test_linear_is_interpolation(o):
     assert np.allclose(y, np.interp(np.linspace(0, 8, o) if o > 1 else [0], np.arange(9), x))
 
 
+def test_area_by_a_factor_is_an_operator():
+    x = np.arange(5.0)[None, None]  # the operator is probed with an input of 2**40 cells
+    operator = ft.Resize(scale_factor=(0.7,), mode="area")
+    assert np.array_equal(operator(x), ft.resize(x, scale_factor=(0.7,), mode="area"))
+
+
 def test_area_is_the_mean_of_bins():
     for n in range(1, 20):
         x = np.random.default_rng(n).standard_normal(n)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import ceil
+from math import ceil, gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +47,8 @@ class ResizeAxis(PlainColumns):
         if self.mode in ("nearest", "nearest-exact"):
             return 1
         if self.mode == "area":
-            starts, ends = self._bins(0, self.outputs)
-            return int((ends - starts).max())
+            excess = self.size + self.outputs - gcd(self.size, self.outputs)
+            return -(-excess // self.outputs)  # the longest bin, see `AdaptiveAxis`
         if self.antialias:
             return 2 * ceil(self._reach) + 1
         return 2 * SUPPORT[self.mode]
