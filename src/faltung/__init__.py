@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ConvTranspose,
         Dilate,
         Erode,
+        Fold,
         Involution,
         LocalConv,
         LpPool,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         conv_transpose2d,
         conv_transpose3d,
     )
+    from faltung.operators.fold import fold
     from faltung.operators.involution import involution, involution2d
     from faltung.operators.local_conv import local_conv
     from faltung.operators.lp_pool import lp_pool, lp_pool1d, lp_pool2d, lp_pool3d
@@ -94,6 +96,7 @@ __all__ = [
     "Dilate",
     "Erode",
     "FaltungError",
+    "Fold",
     "Involution",
     "LocalConv",
     "LpPool",
@@ -141,6 +144,7 @@ __all__ = [
     "erode",
     "filter_array",
     "filter_image",
+    "fold",
     "get_num_threads",
     "involution",
     "involution2d",
@@ -180,6 +184,7 @@ _MODULES = {
     "ConvTranspose": "classes",
     "Dilate": "classes",
     "Erode": "classes",
+    "Fold": "classes",
     "Involution": "classes",
     "LocalConv": "classes",
     "LpPool": "classes",
@@ -225,6 +230,7 @@ _MODULES = {
     "conv_transpose1d": "operators.conv_transpose",
     "conv_transpose2d": "operators.conv_transpose",
     "conv_transpose3d": "operators.conv_transpose",
+    "fold": "operators.fold",
     "involution": "operators.involution",
     "involution2d": "operators.involution",
     "local_conv": "operators.local_conv",

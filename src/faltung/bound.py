@@ -19,10 +19,9 @@ from faltung.errors import FaltungError, ShapeError, out_of_memory, shown
 from faltung.faces import Faces
 from faltung.geometry.arguments import AMPLE, as_int, unpacked
 from faltung.operators._arrays import Spec, as_array, known_dtype
-from faltung.operators._call import Bound, beside, bind, finish_all
+from faltung.operators._call import Bound, beside, bind, finish_all, operands_of
 from faltung.operators._record import REGISTRY, Record
 from faltung.plans import _resources, _select
-from faltung.plans._problem import Operands
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Shape
 
@@ -138,6 +137,8 @@ class Operator(Faces):
             name: held if held.dtype.kind == "b" else held.astype(dtype)
             for name, held in self._arrays().items()
         }
+        for name in self.record.positions:
+            arrays[name] = bound.layout.canonical(self._arrays()[name])
         with np.errstate(all="ignore"):
             y = self.record.reference(
                 bound.layout.canonical(array).astype(dtype),
@@ -164,8 +165,8 @@ class Operator(Faces):
 
     def _case(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Case:
         """The operator bound to an input of this shape, with its arrays."""
-        operands = Operands(*map(self._arrays().get, self.record.operands))
         bound = self._bound_to_shape(input_shape, dtype)
+        operands = operands_of(self.record, bound, self._arrays())
         name, shape = type(self).__name__, tuple(input_shape)
         return Case(name, self.record, bound, operands, shape, self._parameters)
 
@@ -188,12 +189,15 @@ class Operator(Faces):
         return specs
 
     def _dtype(self) -> np.dtype[Any]:
-        dtypes = [value.dtype for value in self._operands.values()]
+        held, positions = self._operands.items(), self.record.positions
+        dtypes = [value.dtype for name, value in held if name not in positions]
         return np.result_type(*dtypes) if dtypes else np.dtype(np.float32)
 
     def _probe_shape(self) -> Shape:
         """The shape of an ample input, or of one that fits, with the operands' channels."""
         specs = self._specs(None)
+        if self.record.positions:  # one for each cell of the data
+            return specs[self.record.positions[0]].shape
         if self.record.probe is not None:
             samples, channels, *cells = self.record.probe(specs, self._parameters)
             if self._parameters["data_format"] == "channels_last":
@@ -217,7 +221,9 @@ class Operator(Faces):
         _select.check_algorithm(self._parameters["algorithm"])
         data = Spec(self.record.arrays[0], self._probe_shape(), self._dtype())
         parameters = {**self._parameters, "dtype": None, "algorithm": None}
-        bind(self.record, self._specs(data), parameters, self._settings)
+        bound = bind(self.record, self._specs(data), parameters, self._settings)
+        if self.record.positions:
+            operands_of(self.record, bound, self._arrays())
 
     def _bind(self, shape: Shape, dtype: np.dtype[Any]) -> Bound:
         specs = self._specs(Spec(self.record.arrays[0], shape, dtype))
@@ -241,7 +247,7 @@ class Operator(Faces):
         if ready is None:
             bound = self._bind(shape, dtype)
             _resources.require_array(bound.shape, bound.problem.dtype, "the result")
-            operands = Operands(*map(self._arrays().get, self.record.operands))
+            operands = operands_of(self.record, bound, self._arrays())
             prepared = _select.prepare(bound.problem, bound.plan, operands, self._packed)
             ready = _Ready(bound, prepared, beside(bound, operands))
             if len(self._kept) >= KEPT:

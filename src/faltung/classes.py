@@ -15,6 +15,7 @@ from faltung.operators import (  # noqa: F401
     avg_pool,
     conv,
     conv_transpose,
+    fold,
     involution,
     local_conv,
     lp_pool,
@@ -35,6 +36,7 @@ __all__ = [
     "ConvTranspose",
     "Dilate",
     "Erode",
+    "Fold",
     "Involution",
     "LocalConv",
     "LpPool",
@@ -360,6 +362,45 @@ class Erode(Operator):
         self._hold(
             {"structure": structure},
             {
+                "stride": stride,
+                "padding": padding,
+                "dilation": dilation,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class Fold(Operator):
+    """`fold` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "fold"
+
+    output_size: Ints
+    kernel_size: Ints
+    stride: Ints
+    padding: Padding
+    dilation: Ints
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        output_size: Ints,
+        kernel_size: Ints,
+        *,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {},
+            {
+                "output_size": output_size,
+                "kernel_size": kernel_size,
                 "stride": stride,
                 "padding": padding,
                 "dilation": dilation,

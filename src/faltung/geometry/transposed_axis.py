@@ -76,8 +76,13 @@ class TransposedAxis(PlainColumns):
         span = reach // forward.stride + 1
         return AxisWindow(span, padding=(before, self.outputs - 1 + span - self.size - before))
 
+    @property
+    def has_images(self) -> bool:
+        """Whether cells also gather what falls on the padding."""
+        return len(self._images()) > 1
+
     @cached_property
-    def _sources(self) -> range:
+    def sources(self) -> range:
         """The inputs that are spread: with "blank", those whose window lies inside."""
         return self.forward.clear_outputs if self.forward.mode == "blank" else range(self.size)
 
@@ -90,8 +95,8 @@ class TransposedAxis(PlainColumns):
         direction, offset, first, last = np.tile(images, (forward.taps, 1)).T
         ends = direction * np.stack([first, last]) + offset + forward.before
         ends -= taps * forward.dilation
-        low = np.maximum(ends.min(axis=0), self._sources.start * forward.stride)
-        high = np.minimum(ends.max(axis=0), (self._sources.stop - 1) * forward.stride)
+        low = np.maximum(ends.min(axis=0), self.sources.start * forward.stride)
+        high = np.minimum(ends.max(axis=0), (self.sources.stop - 1) * forward.stride)
         is_used = -(-low // forward.stride) * forward.stride <= high
         if not is_used.any():
             is_used[:1] = True  # a table has at least one column
@@ -131,8 +136,21 @@ class TransposedAxis(PlainColumns):
         steps = positions + forward.before - columns.tap * forward.dilation
         inputs, rest = np.divmod(steps, forward.stride)
         is_real = (rest == 0) & (cells >= columns.first) & (cells <= columns.last)
-        is_real &= (inputs >= self._sources.start) & (inputs < self._sources.stop)
+        is_real &= (inputs >= self.sources.start) & (inputs < self.sources.stop)
         return np.where(is_real, inputs, -1)
+
+    def landing(self, tap: int, start: int, stop: int) -> tuple[slice, slice]:
+        """The inputs that `tap` brings to outputs `start` to `stop`, and the places among these.
+
+        Without images on the padding: with zeros around, a tap has one column.
+        """
+        forward = self.forward
+        shift = tap * forward.dilation - forward.before
+        first = max(-(-(start - shift) // forward.stride), 0)
+        beyond = max(min((stop - 1 - shift) // forward.stride + 1, self.size), first)
+        place = first * forward.stride + shift - start
+        places = slice(place, place + (beyond - first) * forward.stride, forward.stride)
+        return slice(first, beyond), places if beyond > first else slice(0, 0)
 
     def count_taps(self) -> int:
         """Pairs of input and tap, those that fall on padding included."""
@@ -141,13 +159,13 @@ class TransposedAxis(PlainColumns):
     def count_real_taps(self) -> int:
         """Pairs of input and tap that fall inside the output."""
         if self.forward.mode == "blank":
-            return len(self._sources) * self.forward.taps
+            return len(self.sources) * self.forward.taps
         return self.forward.count_real_taps()
 
     def count_distinct_cells(self) -> int:
         """Pairs of output and input cell that are connected, borders followed."""
         if self.forward.mode == "blank":
-            return len(self._sources) * self.forward.taps
+            return len(self.sources) * self.forward.taps
         return self.forward.count_distinct_cells()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import prod
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from faltung.errors import DTypeError, OptionError, ShapeError, shown
+from faltung.errors import DTypeError, OptionError, PositionError, ShapeError, shown
 from faltung.typing import Array, Shape
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "as_array",
     "check_cast",
     "check_out",
+    "check_position_spec",
+    "check_positions",
     "is_known_dtype",
     "joint_dtype",
     "known_dtype",
@@ -157,3 +160,34 @@ def check_out(out: object, shape: Shape, dtype: np.dtype[Any]) -> Array:
     if not out.flags.writeable:
         raise OptionError("out is read-only, expected a writable array", "Pass a copy of it")
     return out
+
+
+def check_position_spec(positions: Spec, data: Spec) -> None:
+    """Positions are integers, one for each cell of the data."""
+    if positions.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{positions.name} has dtype {positions.dtype}, expected integers",
+            f"Pass positions as max_pool gives them, or {positions.name}.astype('int64')",
+        )
+    if positions.shape != data.shape:
+        raise ShapeError(
+            f"{positions.name} has shape {positions.shape}, {data.name} has {data.shape}, "
+            "expected one position for each cell",
+            f"Pass {positions.name} in the shape and layout of {data.name}",
+        )
+
+
+def check_positions(positions: Array, name: str, plane: Shape) -> None:
+    """Every position lies in a plane of this shape."""
+    if not positions.size:
+        return
+    count = prod(plane)
+    for worst in (positions.argmin(), positions.argmax()):
+        value = int(positions.flat[worst])
+        if not 0 <= value < count:
+            place = ", ".join(map(str, np.unravel_index(worst, positions.shape)))
+            raise PositionError(
+                f"{name}[{place}] is {value}, expected a position from 0 to {count - 1} in the "
+                f"output plane of {' x '.join(map(str, plane))} cells",
+                "Pass output_size as the spatial shape that was pooled",
+            )

@@ -22,6 +22,8 @@ from faltung.operators._arrays import (
     as_array,
     check_cast,
     check_out,
+    check_position_spec,
+    check_positions,
     is_known_dtype,
     joint_dtype,
     wider_dtype,
@@ -33,7 +35,7 @@ from faltung.typing import Array, Shape
 if TYPE_CHECKING:
     from faltung.operators._record import Record
 
-__all__ = ["Bound", "Door", "beside", "bind", "finish", "finish_all"]
+__all__ = ["Bound", "Door", "beside", "bind", "finish", "finish_all", "operands_of"]
 
 EXECUTION = ("data_format", "dtype", "out")
 KEPT = 512
@@ -75,7 +77,8 @@ def bind(
     parameters = dict(parameters)
     data_format, wanted = parameters.pop("data_format"), parameters.pop("dtype")
     activation = parameters.pop("activation", None)
-    natural = joint_dtype([spec.dtype for spec in specs.values()], " and ".join(specs))
+    valued = [name for name in specs if name not in record.positions]
+    natural = joint_dtype([specs[name].dtype for name in valued], " and ".join(valued))
     natural = record.result_dtype(natural, parameters)
     dtype = natural if wanted is None else check_cast(natural, wanted)
     _check_activation(activation, natural)
@@ -88,6 +91,9 @@ def bind(
     layout = layout_of(data.shape, rank, data_format, data.name)
     canonical = data._replace(shape=layout.canonical_shape(data.shape))
     arrays = {**specs, data.name: canonical}
+    for name in record.positions:
+        check_position_spec(specs[name], data)
+        arrays[name] = specs[name]._replace(shape=canonical.shape)
     recipe = record.recipe(**arrays, **parameters, data_format=data_format)
     settings = settings or current_settings()
     computed = wider_dtype(natural, dtype)
@@ -132,6 +138,17 @@ def _as_fill(value: Any, dtype: np.dtype[Any], name: str) -> Any:
         f"{name} is {shown(value)}, which {dtype} cannot hold",
         "Pass a number of the result's kind",
     )
+
+
+def operands_of(record: Record, bound: Bound, arrays: Mapping[str, Array]) -> Operands:
+    """The operator's arrays as algorithms take them; positions in canonical order, checked."""
+    if not record.positions:
+        return Operands(*map(arrays.get, record.operands))
+    laid_out = dict(arrays)
+    for name in record.positions:
+        check_positions(arrays[name], name, bound.problem.output_shape[2:])
+        laid_out[name] = bound.layout.canonical(arrays[name])
+    return Operands(*map(laid_out.get, record.operands))
 
 
 def beside(bound: Bound, operands: Operands) -> tuple[Bound, _select.Prepared] | None:
@@ -182,8 +199,9 @@ def finish(
         y = target
     else:
         y = _resources.allocate(bound.shape, problem.result_dtype)
-    # A view also where the result has fewer axes: one axis that is split.
-    _select.execute(problem, prepared, canonical(x), canonical(y).reshape(problem.output_shape))
+    # Views also where the data or the result has fewer axes: one axis that is split.
+    x, laid_out = canonical(x).reshape(problem.input_shape), canonical(y)
+    _select.execute(problem, prepared, x, laid_out.reshape(problem.output_shape))
     if is_direct:
         return y
     if problem.result_dtype != bound.dtype:
@@ -227,7 +245,7 @@ class Door:
         if out is None:
             _resources.require_array(bound.shape, bound.problem.dtype, "the result")
         x = arrays.pop(self.arrays[0])
-        operands = Operands(*map(arrays.get, self.arrays[1:]))
+        operands = operands_of(self.record, bound, arrays)
         prepared = _select.prepare(bound.problem, bound.plan, operands)
         return finish_all(bound, prepared, beside(bound, operands), x, arrays.values(), out)
 

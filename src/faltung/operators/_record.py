@@ -42,11 +42,13 @@ class Sample:
 
     Tests, benchmarks, documentation and pages take their cases from here, so a sample is there
     to be awkward: sides of different length, a stride above the kernel, padding on one side.
+    Arrays that hold positions have the number of places that there are in `places`.
     """
 
     name: str
     arrays: Mapping[str, Shape]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, int] = field(default_factory=dict)
 
     def draw(self, dtype: Any = np.float64, seed: int = 0) -> dict[str, Array]:
         """Arrays of small integers of both signs, for which every order of a sum is exact."""
@@ -54,6 +56,9 @@ class Sample:
         kind = np.dtype(dtype)
         drawn = {}
         for name, shape in self.arrays.items():
+            if name in self.places:
+                drawn[name] = rng.integers(0, self.places[name], shape)
+                continue
             values: Array = rng.integers(0 if kind.kind in "bu" else -5, 6, shape)
             if kind.kind == "c":
                 values = values + 1j * rng.integers(-5, 6, shape)
@@ -70,6 +75,7 @@ class Record:
     recipe: Callable[..., Recipe]
     signature: Signature
     operands: tuple[str, ...]
+    positions: tuple[str, ...]
     rank: RankRule
     reference: Callable[..., Array]
     samples: tuple[Sample, ...]
@@ -109,6 +115,7 @@ def operator(
     samples: tuple[Sample, ...],
     sources: tuple[str, ...],
     operands: tuple[str, ...] = (),
+    positions: tuple[str, ...] = (),
     class_parameters: Mapping[str, Any] | None = None,
     result_dtype: DtypeRule = lambda dtype, _: dtype,
     probe: ProbeRule | None = None,
@@ -131,6 +138,9 @@ def operator(
         Where the operator is defined.
     operands : tuple of str
         The array arguments after the first, which an operator object holds.
+    positions : tuple of str
+        Those of the operands that hold flat positions in the output plane: integers in the shape
+        and layout of the data, which have no part in the dtype of the result.
     class_parameters : mapping, optional
         Parameters that only the operator's class has, with their defaults.
     result_dtype : callable, optional
@@ -150,6 +160,7 @@ def operator(
             recipe=function,
             signature=parse(signature),
             operands=operands,
+            positions=positions,
             rank=rank,
             reference=reference,
             samples=samples,

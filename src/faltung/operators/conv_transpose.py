@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from faltung.errors import OptionError, ShapeError, WindowError, shown
-from faltung.geometry.arguments import AMPLE, as_int, as_ints, unpacked
+from faltung.geometry.arguments import AMPLE, as_int, as_ints
 from faltung.geometry.axis import AxisWindow
 from faltung.geometry.border import MODES, canonical_mode
 from faltung.geometry.transposed_axis import transposed_axis, transposed_base
 from faltung.geometry.window import axis_windows
 from faltung.operators._arrays import Spec
 from faltung.operators._checks import as_flag
+from faltung.operators._output_size import spatial_size, split_size
 from faltung.operators._record import Sample, match, operator, ranked
 from faltung.operators._textbook import NUMPY_MODES, each_axis
 from faltung.plans._problem import Recipe
@@ -179,7 +180,7 @@ def ample_input(specs: Mapping[str, Spec], parameters: Mapping[str, Any]) -> Sha
     output_size, data_format = parameters["output_size"], parameters["data_format"]
     if output_size is None:
         return 1, channels, *(AMPLE,) * rank
-    leading, sizes = _split_size(output_size, rank, data_format)
+    leading, sizes = split_size(output_size, rank, data_format)
     inputs = []
     for window, wanted in zip(_windows(tuple(kernel), parameters), sizes, strict=True):
         least = transposed_base(window, 1)[1]
@@ -319,14 +320,8 @@ def conv_transpose(
         )
     wanted: Shape | None = None
     if output_size is not None:
-        leading, wanted = _split_size(output_size, len(kernel), data_format)
         actual = sizes["n"], groups * sizes["o"]
-        if leading and leading != actual[-len(leading) :]:
-            raise ShapeError(
-                f"output_size {shown(output_size)} has {leading} for batch and channels, "
-                f"the result has {actual[-len(leading) :]}",
-                "Give the spatial sizes alone",
-            )
+        wanted = spatial_size(output_size, len(kernel), data_format, actual)
     axes = [
         transposed_axis(window, size, mode, extra[place], None if wanted is None else wanted[place])
         for place, (window, size) in enumerate(zip(windows, spatial, strict=True))
@@ -351,24 +346,6 @@ def _windows(kernel: Shape, parameters: Mapping[str, Any]) -> tuple[AxisWindow, 
     return axis_windows(
         rank, kernel, parameters["stride"], parameters["dilation"], parameters["padding"]
     )
-
-
-def _split_size(output_size: object, rank: int, data_format: str) -> tuple[Shape, Shape]:
-    """Batch and channels of an output size, as far as it has them, and its spatial part."""
-    entries = unpacked(output_size)
-    if not isinstance(entries, tuple | list) or len(entries) == rank:
-        return (), as_ints(output_size, "output_size", rank)
-    extra = len(entries) - rank
-    if extra not in (1, 2):
-        raise WindowError(
-            f"output_size {shown(entries)} has {len(entries)} entries for "
-            f"{rank} spatial {'axis' if rank == 1 else 'axes'}",
-            "Give one int an axis, with or without batch and channels",
-        )
-    sizes = as_ints(entries, "output_size", len(entries), 0)
-    if data_format == "channels_last":
-        sizes = (*sizes[: extra - 1], sizes[-1], *sizes[extra - 1 : -1])
-    return sizes[:extra], as_ints(sizes[extra:], "output_size", rank)
 
 
 conv_transpose1d = ranked(conv_transpose, 1)

@@ -9,10 +9,18 @@ from math import prod
 
 from faltung.plans._problem import Problem
 from faltung.plans._resources import WORKSPACE
-from faltung.plans._rules import PositionSum, WeightedSum
+from faltung.plans._rules import Overlap, PositionSum, WeightedSum
 from faltung.typing import Shape
 
-__all__ = ["Blocking", "Box", "block_bytes", "choose_blocking", "ranges", "whole_blocking"]
+__all__ = [
+    "Blocking",
+    "Box",
+    "block_bytes",
+    "choose_blocking",
+    "halved_at_first",
+    "ranges",
+    "whole_blocking",
+]
 
 Box = tuple[range, ...]
 
@@ -30,6 +38,8 @@ class Blocking:
 
 def block_bytes(problem: Problem, blocking: Blocking, itemsize: int) -> int:
     """The workspace of a block: slab, table, gathered cells and sums."""
+    if isinstance(problem.recipe.rule, Overlap):  # sums alone, what is read is not copied
+        return itemsize * blocking.samples * blocking.groups * prod(blocking.outputs)
     gathered = prod(blocking.taps) * prod(blocking.outputs)
     slab, axis_tables = 1, 0
     spans = zip(problem.recipe.axes, blocking.outputs, blocking.taps, strict=True)
@@ -88,7 +98,7 @@ def _smaller(blocking: Blocking, *, is_sum: bool) -> Blocking:
         return replace(blocking, channels=_half(blocking.channels))
     if prod(blocking.outputs) > 1:
         return replace(blocking, outputs=_halved_at_largest(blocking.outputs))
-    return replace(blocking, taps=_halved_at_first(blocking.taps)) if is_sum else blocking
+    return replace(blocking, taps=halved_at_first(blocking.taps)) if is_sum else blocking
 
 
 def _half(count: int) -> int:
@@ -100,7 +110,7 @@ def _halved_at_largest(counts: Shape) -> Shape:
     return *counts[:largest], _half(counts[largest]), *counts[largest + 1 :]
 
 
-def _halved_at_first(counts: Shape) -> Shape:
+def halved_at_first(counts: Shape) -> Shape:
     """Halve the first count above one, which keeps blocks of taps in row-major order."""
     for place, count in enumerate(counts):
         if count > 1:

@@ -11,7 +11,7 @@ import numpy as np
 
 from faltung.config import Settings
 from faltung.geometry.stencil import StencilAxis
-from faltung.plans._rules import Copy, Extreme, Interpolation, PositionSum, Rule
+from faltung.plans._rules import Copy, Extreme, Interpolation, Overlap, PositionSum, Rule
 from faltung.typing import Array, Shape
 
 __all__ = ["Operands", "Problem", "Recipe"]
@@ -118,4 +118,6 @@ class Problem:
         is_by_channel = isinstance(rule, PositionSum) and rule.is_shared
         if is_by_channel or (isinstance(rule, Copy) and rule.keeps_taps):
             return recipe.batch * recipe.groups * recipe.channels
+        if isinstance(rule, Overlap):  # one channel a tap, and the taps are counted by the axes
+            return recipe.batch * recipe.groups
         return recipe.batch * recipe.groups * recipe.filters * recipe.channels

@@ -21,6 +21,8 @@ __all__ = [
     "Interpolation",
     "Mean",
     "Morphology",
+    "Overlap",
+    "Placement",
     "PositionSum",
     "PowerSum",
     "Reduction",
@@ -160,6 +162,30 @@ class Copy(_Base):
     is_linear = True
 
 
+@dataclass(frozen=True)
+class Overlap(_Base):
+    """Each output adds what falls on it: channel t of a group is what tap t of a window holds.
+
+    The axes are transposed ones with zeros around, and have the same kernel: a column of their
+    joined table that belongs to tap t reads channel t and no other.
+    """
+
+    is_linear = True
+    accumulates = True
+
+
+@dataclass(frozen=True)
+class Placement(_Base):
+    """Each input goes to one cell of its output plane, the rest is 0: the stencil is data.
+
+    The operand has the shape of the input and holds flat positions in the output plane. Of inputs
+    with the same position, the last in row-major order stays. The axes only say where a window
+    that slid over the output may have found the inputs.
+    """
+
+    is_linear = True
+
+
 Rule: TypeAlias = (
     WeightedSum
     | PositionSum
@@ -170,6 +196,8 @@ Rule: TypeAlias = (
     | Morphology
     | Reduction
     | Copy
+    | Overlap
+    | Placement
 )
 
 

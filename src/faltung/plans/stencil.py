@@ -32,7 +32,15 @@ from faltung.plans._footprint import require_cells
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._reduce import REDUCE, Gathered
 from faltung.plans._rounding import store_rounded
-from faltung.plans._rules import Morphology, PositionSum, Reduction, WeightedSum
+from faltung.plans._rules import (
+    Morphology,
+    Overlap,
+    Placement,
+    PositionSum,
+    Reduction,
+    WeightedSum,
+)
+from faltung.plans._spread import overlap, place_cells, placement_bytes
 from faltung.plans._tables import Table, join_tables
 from faltung.typing import Array, IndexArray
 
@@ -50,6 +58,8 @@ def supports(problem: Problem) -> str | None:
 
 def workspace(problem: Problem) -> int:
     """Bytes of workspace, beyond input, weights and output."""
+    if isinstance(problem.recipe.rule, Placement):
+        return placement_bytes(problem)
     itemsize = problem.compute_dtype.itemsize
     return block_bytes(problem, choose_blocking(problem, itemsize), itemsize)
 
@@ -83,6 +93,8 @@ def prepare(problem: Problem, operands: Operands) -> Prepared:
         return Prepared(weight, None, True)
     if weight is None:
         return Prepared(None, None, True)
+    if isinstance(recipe.rule, Placement):
+        return Prepared(weight.astype(np.int64, copy=False), None, True)
     if isinstance(recipe.rule, WeightedSum):
         weight = recipe.rule.coefficients(weight).astype(dtype)
         for place, axis in enumerate(recipe.axes):
@@ -108,6 +120,9 @@ def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
         require_cells(recipe.axes, cast("Array", prepared.weight))
     elif isinstance(recipe.rule, Reduction) and recipe.rule.check is not None:
         recipe.rule.check(problem.compute_dtype)
+    elif isinstance(recipe.rule, Placement):
+        place_cells(x, cast("Array", prepared.weight), y)
+        return
     schedule = _schedule_of(problem)
     x = x.reshape(recipe.batch, recipe.groups, recipe.channels, *x.shape[2:])
     y = y.reshape(recipe.batch, recipe.groups, recipe.filters, *y.shape[2:])
@@ -170,8 +185,9 @@ def _make_schedule(problem: Problem) -> _Schedule:
     )
     taps = tuple(range(axis.taps) for axis in recipe.axes)
     is_single = blocking == whole_blocking(problem)
-    is_small = prod(map(len, box)) * problem.taps <= SMALL_TABLE
-    table = join_tables(recipe.axes, box, taps) if is_single and is_small else None
+    is_gathered = not isinstance(recipe.rule, Overlap)
+    is_kept = is_single and is_gathered and prod(map(len, box)) * problem.taps <= SMALL_TABLE
+    table = join_tables(recipe.axes, box, taps) if is_kept else None
     return _Schedule(box, taps, blocking, is_single, table)
 
 
@@ -213,6 +229,8 @@ class _Part:
 
     def _apply_rule(self, outputs: Box, schedule: _Schedule) -> Array:
         """What the rule makes of the windows, for every rule but the weighted sum."""
+        if isinstance(self.problem.recipe.rule, Overlap):
+            return overlap(self.problem, self.x, outputs)
         table = self._table(outputs, schedule.taps, schedule)
         cells = self._gather(table, range(self.problem.recipe.channels))
         shape = (*cells.shape[:3], self.problem.taps, prod(map(len, outputs)))
