@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         LocalConv,
         LpPool,
         MaxPool,
+        MaxUnpool,
         Pad,
         Resize,
         Unfold,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from faltung.operators.local_conv import local_conv
     from faltung.operators.lp_pool import lp_pool, lp_pool1d, lp_pool2d, lp_pool3d
     from faltung.operators.max_pool import max_pool, max_pool1d, max_pool2d, max_pool3d
+    from faltung.operators.max_unpool import max_unpool, max_unpool1d, max_unpool2d, max_unpool3d
     from faltung.operators.morphology import dilate, erode
     from faltung.operators.pad import pad
     from faltung.operators.resize import resize
@@ -101,6 +103,7 @@ __all__ = [
     "LocalConv",
     "LpPool",
     "MaxPool",
+    "MaxUnpool",
     "MissingExtraError",
     "NotLinearError",
     "Operator",
@@ -159,6 +162,10 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "pad",
     "reproducible",
     "resize",
@@ -189,6 +196,7 @@ _MODULES = {
     "LocalConv": "classes",
     "LpPool": "classes",
     "MaxPool": "classes",
+    "MaxUnpool": "classes",
     "Pad": "classes",
     "Resize": "classes",
     "Unfold": "classes",
@@ -242,6 +250,10 @@ _MODULES = {
     "max_pool1d": "operators.max_pool",
     "max_pool2d": "operators.max_pool",
     "max_pool3d": "operators.max_pool",
+    "max_unpool": "operators.max_unpool",
+    "max_unpool1d": "operators.max_unpool",
+    "max_unpool2d": "operators.max_unpool",
+    "max_unpool3d": "operators.max_unpool",
     "dilate": "operators.morphology",
     "erode": "operators.morphology",
     "pad": "operators.pad",

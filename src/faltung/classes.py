@@ -20,6 +20,7 @@ from faltung.operators import (  # noqa: F401
     local_conv,
     lp_pool,
     max_pool,
+    max_unpool,
     morphology,
     pad,
     resize,
@@ -41,6 +42,7 @@ __all__ = [
     "LocalConv",
     "LpPool",
     "MaxPool",
+    "MaxUnpool",
     "Pad",
     "Resize",
     "Unfold",
@@ -581,6 +583,44 @@ class MaxPool(Operator):
                 "dilation": dilation,
                 "ceil_mode": ceil_mode,
                 "return_indices": return_indices,
+                "algorithm": algorithm,
+                "data_format": data_format,
+            },
+        )
+
+
+class MaxUnpool(Operator):
+    """`max_unpool` with all but the data bound; see there for the arguments."""
+
+    __slots__ = ()
+    name = "max_unpool"
+
+    indices: Array
+    kernel_size: Ints
+    stride: Ints | None
+    padding: Padding
+    output_size: Ints | None
+    algorithm: str | None
+    data_format: str
+
+    def __init__(
+        self,
+        indices: ArrayLike,
+        kernel_size: Ints,
+        *,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        output_size: Ints | None = None,
+        algorithm: str | None = None,
+        data_format: str = "channels_first",
+    ) -> None:
+        self._hold(
+            {"indices": indices},
+            {
+                "kernel_size": kernel_size,
+                "stride": stride,
+                "padding": padding,
+                "output_size": output_size,
                 "algorithm": algorithm,
                 "data_format": data_format,
             },

@@ -82,8 +82,8 @@ def test_channels_last_is_the_same_moved(record, sample):
     arrays = sample.draw("int64")
     function = getattr(ft, record.name)
     y = first(function(**arrays, **sample.parameters))
-    name = record.arrays[0]
-    moved = {**arrays, name: np.moveaxis(arrays[name], 1, -1)}
+    laid_out = (record.arrays[0], *record.positions)
+    moved = {**arrays, **{name: np.moveaxis(arrays[name], 1, -1) for name in laid_out}}
     last = first(function(**moved, **sample.parameters, data_format="channels_last"))
     assert np.array_equal(np.moveaxis(last, -1, 1), y)
     assert last.flags.c_contiguous
