@@ -25,8 +25,8 @@ class Element(NamedTuple):
 
     Parameters
     ----------
-    dtype : {"float32", "float64", "uint32", "uint64"}
-        The type that sums are kept in.
+    dtype : str
+        The type of its number: "float32", "float64", or an integer of any width.
     lanes : int
         Lanes of a vector.
     is_fused : bool
@@ -41,7 +41,7 @@ class Element(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of a lane."""
-        return 8 if self.dtype.endswith("64") else 4
+        return np.dtype(self.dtype).itemsize
 
     @property
     def is_float(self) -> bool:
@@ -160,12 +160,8 @@ class Emitter:
         from llvmlite import ir
 
         self._ir, self._builder, self.element = ir, builder, element
-        scalar = {
-            "float32": ir.FloatType(),
-            "float64": ir.DoubleType(),
-            "uint32": ir.IntType(32),
-            "uint64": ir.IntType(64),
-        }[element.dtype]
+        floats = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
+        scalar = floats.get(element.dtype) or ir.IntType(8 * element.size)
         self._scalar, self._vector = scalar, ir.VectorType(scalar, element.lanes)
 
     def _pointer(self, address: Value, kind: Any) -> Value:
