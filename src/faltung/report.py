@@ -10,10 +10,10 @@ from typing import Any
 from faltung.operators._arrays import Spec
 from faltung.operators._call import Bound
 from faltung.plans._problem import Problem
-from faltung.plans._rules import Copy
+from faltung.plans._rules import Copy, Placement
 from faltung.typing import Shape
 
-__all__ = ["Report", "describe"]
+__all__ = ["Report", "by", "describe"]
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ class Report:
             ("bytes written", f"{self.bytes_written:,}"),
             ("workspace bytes", f"{self.workspace_bytes:,}"),
             ("FLOPs per byte", f"{self.intensity:.3g}"),
-            ("receptive field", _by(self.receptive_field)),
-            ("  jump, start", f"{_by(self.receptive_jump)}, {_by(self.receptive_start)}"),
+            ("receptive field", by(self.receptive_field)),
+            ("  jump, start", f"{by(self.receptive_jump)}, {by(self.receptive_start)}"),
             ("algorithm", self.algorithm),
         ]
         if self.matrix_shape is not None:
-            shape = f"{_by(self.matrix_shape)}, {self.matrix_nonzeros:,} non-zeros"
+            shape = f"{by(self.matrix_shape)}, {self.matrix_nonzeros:,} non-zeros"
             rows.insert(10, ("as a matrix", shape))
         return rows + [(f"  not {name}", reason) for name, reason in self.rejected.items()]
 
@@ -111,7 +111,8 @@ class Report:
         return f"<table><caption>{caption}</caption>{rows}</table>"
 
 
-def _by(counts: Shape) -> str:
+def by(counts: Shape) -> str:
+    """Sizes in words: ``3 × 224 × 224``."""
     return " × ".join(f"{count:,}" for count in counts)
 
 
@@ -154,6 +155,8 @@ def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) ->
 def _nonzeros(problem: Problem) -> int:
     """Entries of the operator's matrix; where taps are outputs of their own, one for each."""
     rule = problem.recipe.rule
+    if isinstance(rule, Placement):  # fewer where inputs share a cell, which only the data say
+        return prod(problem.input_shape)
     keeps_taps = isinstance(rule, Copy) and rule.keeps_taps
     return _pairs(problem, "count_shown_taps" if keeps_taps else "count_distinct_cells")
 
