@@ -50,9 +50,15 @@ def result_dtype(dtype: np.dtype[Any], parameters: Mapping[str, Any]) -> np.dtyp
 def as_rule(reduction: object) -> Reduction:
     """The rule of a reduction that is given by name, as a percentile, or as a function."""
     if isinstance(reduction, str) and reduction in _statistics.NAMED:
-        return Reduction(reduction, _statistics.NAMED[reduction])
+        gradient = _statistics.GRADIENTS[reduction]
+        return Reduction(reduction, _statistics.NAMED[reduction], gradient=gradient)
     if isinstance(reduction, tuple | list) and len(reduction) == 2 and reduction[0] == "percentile":
-        return Reduction("percentile", partial(_statistics.percentile, share=_share(reduction[1])))
+        share = _share(reduction[1])
+        return Reduction(
+            "percentile",
+            partial(_statistics.percentile, share=share),
+            gradient=partial(_statistics.percentile_gradient, share=share),
+        )
     if callable(reduction):
         try:
             rows = row_function(reduction)

@@ -93,6 +93,12 @@ class Problem:
         return np.dtype(np.float32) if is_half and self.recipe.rule.accumulates else self.dtype
 
     @property
+    def is_linear(self) -> bool:
+        """Whether the result is linear in the data, up to a constant."""
+        is_rounded = self.compute_dtype.kind == "f" and self.dtype.kind in "biu"
+        return self.recipe.rule.is_linear and self.recipe.activation is None and not is_rounded
+
+    @property
     def result_dtype(self) -> np.dtype[Any]:
         """The dtype of what the rule gives: that of the values, or of positions."""
         rule = self.recipe.rule

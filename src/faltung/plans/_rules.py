@@ -143,12 +143,14 @@ class Reduction(_Base):
     """Any function of the cells of a window, padding included.
 
     `function` maps a C-contiguous matrix with a row for each window to one number a row;
-    `check` raises what it has against a dtype.
+    `check` raises what it has against a dtype; `gradient` maps the same matrix to the derivatives
+    of a row's number after each of its values, where it is known.
     """
 
     name: str
     function: Callable[[Array], Array]
     check: Callable[[np.dtype[Any]], None] | None = None
+    gradient: Callable[[Array], Array] | None = None
 
     accumulates = True
 
