@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from faltung.errors import NotLinearError
 from faltung.operators._call import Bound
 from faltung.operators._record import Record
 from faltung.plans._problem import Operands
 from faltung.typing import Shape
 
 __all__ = ["Case"]
+
+LINEAR = (
+    "AdaptiveAvgPool, AvgPool, Conv, ConvTranspose, Fold, Involution, LocalConv, MaxUnpool, Pad, "
+    "Resize and Unfold"
+)
+"""The linear operators, for the message of an error."""
 
 
 @dataclass(frozen=True)
@@ -40,3 +47,15 @@ class Case:
     operands: Operands
     input_shape: Shape
     parameters: Mapping[str, Any]
+
+    def require_linear(self, what: str) -> None:
+        """Raise `NotLinearError` where there is no such thing as `what`."""
+        problem = self.bound.problem
+        if problem.is_linear:
+            return
+        reason = f"{self.name} has no {what}: it is not linear"
+        if self.parameters.get("activation") is not None:
+            reason += f" with activation {self.parameters['activation']!r}"
+        elif problem.recipe.rule.is_linear:
+            reason += f", its results are rounded to {problem.dtype}"
+        raise NotLinearError(reason, f"Linear are {LINEAR}; others have vjp")
