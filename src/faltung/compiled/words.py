@@ -6,7 +6,10 @@ complex problems, its real or imaginary part; "channel" likewise on the input si
 
 from __future__ import annotations
 
-__all__ = ["AXIS_WORDS", "COLUMN_WORDS", "DIRECT_WORDS", "THREAD_WORDS"]
+__all__ = [
+    "AXIS_WORDS", "COLUMN_WORDS", "DIRECT_WORDS", "ENTRY_WORDS", "PACK_WORDS", "PLACE_WORDS",
+    "THREAD_WORDS",
+]  # fmt: skip
 
 # One column: a tile of pixels, a chunk of taps, all blocks of rows. Written by the sweep.
 COLUMN_WORDS = (
@@ -43,5 +46,29 @@ DIRECT_WORDS = (
     PLANE_SIZE, TAP_OFFSETS, LINEAR_WIDE, LINEAR_NARROW,
     WEIGHTS, WEIGHT_GROUP, WEIGHT_TAP, BIASES, BIAS_GROUP, ZEROS, FLOORS, HAS_EPILOGUE, FILL,
     WORKSPACE, WORKSPACE_STEP, PANEL_AT, SCRATCH_AT, STAGED_AT, SCRATCH_KEEPS,
-    ENTER, STAGE, SWEEP, RUN_TILE, WIDE, NARROW, LINE, FINISH, IS_RELU,
-) = range(3 * AXIS_SIZE, 3 * AXIS_SIZE + 65)  # fmt: skip
+    ENTER, STAGE, SWEEP, RUN_TILE, WIDE, NARROW, LINE, FINISH, IS_RELU, PLACES,
+) = range(3 * AXIS_SIZE, 3 * AXIS_SIZE + 66)  # fmt: skip
+
+# Where scattered results go (`scattering`): the extent of the plane of pixels and the bytes from
+# pixel to pixel, then for each row how far from its group's output its pixel 0 would lie, and which
+# pixels of each axis it has.
+PLACE_HEADER = (
+    PLACE_HEIGHT, PLACE_WIDTH, PLACE_STEP_D, PLACE_STEP_H, PLACE_STEP_W,
+) = range(5)  # fmt: skip
+PLACE_WORDS = (
+    PLACE_OFFSET, PLACE_FIRST_D, PLACE_LAST_D, PLACE_FIRST_H, PLACE_LAST_H, PLACE_FIRST_W,
+    PLACE_LAST_W,
+) = range(7)  # fmt: skip
+
+# Packing (`packing`): from rows of weights as they are to the order of the kernels.
+PACK_WORDS = (
+    PACK_SOURCE, PACK_TARGET, PACK_BIAS, PACK_BIASES, PACK_ROWS, PACK_CHANNELS, PACK_KERNEL,
+    PACK_CHUNK_CHANNELS, PACK_CHUNK_TAPS, PACK_BLOCKS, PACK_BLOCK_ROWS, PACK_SINGLES, PACK_SIZE,
+    PACK_EXPONENT, PACK_NOT_FINITE,
+) = range(15)  # fmt: skip
+
+# A call as Python enters it (`entry`): these, then those of packing, then those of the call.
+ENTRY_WORDS = (
+    ENTRY_COUNT, ENTRY_DATA_AT, ENTRY_MISALIGNED, ENTRY_ALONE, ENTRY_JOB, ENTRY_JOBS,
+    ENTRY_PACK, ENTRY_PACK_JOBS, ENTRY_PACKED_AT, ENTRY_BIASES_AT, ENTRY_WORKSPACE_AT,
+) = range(11)  # fmt: skip
