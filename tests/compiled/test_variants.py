@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from compiled_jobs import output_of
 from faltung.compiled import machine
 from faltung.compiled._jit import available
 from faltung.compiled.variants import ROWS, find_row
@@ -47,22 +45,17 @@ def test_the_tile_fits_the_registers(row):
     assert row.wide.pixels >= row.narrow.pixels == row.element.lanes
 
 
-SCRIPT = """
-import json, sys
-sys.path.insert(0, {tests!r})
-from direct_oracle import is_exact
-from faltung.compiled.variants import find_row
-rows = [find_row(dtype) for dtype in ("float32", "float64")]
-wrong = [seed for seed in range(40) if not is_exact(seed, "float32")]
-code = "".join(row.columns()[0].assembly() for row in rows)
-print(json.dumps([rows[0].id, rows[0].rows * rows[0].vectors, wrong, code]))
-"""
 # What a level must contain, how it multiplies and adds, and what it must not contain.
 LEVELS = {
-    "generic": (r"\bmulps\b.*xmm", r"\b(addp|mulp)[sd]\b.*%xmm", r"%[yz]mm|vfmadd"),
+    "generic": (r"\bmulps\b.*xmm", r"\b(addp|mulp)[sd]\b.*%xmm", r"%[yz]mm|vfmadd|pmulld|pshufb"),
+    "sse4": (r"\bmulps\b.*xmm", r"\b(addp|mulp)[sd]\b.*%xmm", r"%[yz]mm|vfmadd"),
     "avx2": (r"vfmadd\w+ps.*%ymm", r"vfmadd\w+p[sd].*%ymm", r"%zmm"),
-    "avx512": (r"vfmadd\w+ps.*%zmm", r"vfmadd\w+p[sd].*%zmm", r"%mm\d"),
+    "avx512": (r"vfmadd\w+ps.*%zmm", r"vfmadd\w+p[sd].*%zmm", r"%t?mm\d"),
+    "amx": (r"vfmadd\w+ps.*%zmm", r"vfmadd\w+p[sd].*%zmm", r"%t?mm\d"),
 }
+# Levels whose rows are those of a lower one: vectors of 16 bytes are all that SSE4 has too, and
+# the compiler uses its instructions there by itself; there are no kernels for tiles.
+ROWS_OF = {"sse4": "generic", "amx": "avx512"}
 
 
 def blocks_of(assembly):
@@ -75,28 +68,45 @@ def spills(block):
     return re.findall(r"%[xyz]mm\d+, -?\d*\(%rsp\)|\(%rsp\), %[xyz]mm", block)
 
 
-@pytest.mark.skipif(not available(), reason="nothing is compiled here")
-@pytest.mark.parametrize("level", LEVELS)
-def test_each_level_computes_and_keeps_its_sums_in_registers(level):
-    if not machine.has(level):
-        pytest.skip(f"this machine has no {level}")
-    tests = str(Path(__file__).resolve().parent.parent)
-    environment = {**os.environ, "FALTUNG_MAX_ISA": level}
-    result = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(tests=tests)],
-        capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-2000:]
-    name, sums, wrong, assembly = json.loads(result.stdout)
-    assert name.endswith(f"__{level}")
-    assert wrong == []
+def fault_of(level, sums, assembly):
+    """What is wrong with the wide kernel of a level that sums floats, or None."""
     needed, arithmetic, forbidden = LEVELS[level]
-    assert re.search(needed, assembly)
-    assert not re.search(forbidden, assembly)
-    pieces = blocks_of(assembly)
-    loops = [piece for piece in pieces if len(re.findall(arithmetic, piece)) >= sums]
-    assert len(loops) >= 4  # the packing and the plain tile of both dtypes
-    assert [spills(block) for block in loops] == [[]] * len(loops)
+    if re.search(forbidden, assembly):
+        return f"{re.search(forbidden, assembly)[0]} is not for this level"
+    if not re.search(needed.replace("ps", "p[sd]"), assembly):
+        return "its own instructions are not used"
+    loops = [block for block in blocks_of(assembly) if len(re.findall(arithmetic, block)) >= sums]
+    if len(loops) < 2:  # the one that packs a panel, and the plain one
+        return f"{len(loops)} loops over taps"
+    return f"spills {spills(loops[0])}" if any(map(spills, loops)) else None
+
+
+@pytest.mark.skipif(not available(), reason="nothing is compiled here")
+@pytest.mark.skipif(not machine.is_x86(), reason="levels are those of x86")
+def test_each_level_computes_and_keeps_its_sums_in_registers():
+    """500 convolutions on each level that this machine has, each in a process of its own."""
+    levels = [level for level in LEVELS if machine.has(level)]
+    environment = {name: None for name in os.environ if name.startswith("NUMBA_CPU")}
+    text = output_of(f"import level_cases; level_cases.main({levels})", seconds=230, **environment)
+    for level, found in json.loads(text).items():
+        assert found["isa"] == level
+        assert all(name.endswith(f"__{ROWS_OF.get(level, level)}") for name in found["rows"])
+        assert not any(found["wrong"].values()), (level, found["wrong"])
+        for dtype, (sums, assembly) in found["code"].items():
+            if dtype == "uint32":
+                assert ("pmulld" in assembly) == (level != "generic")
+                continue
+            assert fault_of(level, sums, assembly) is None, (level, dtype)
+
+
+def test_wrong_machine_code_is_noticed():
+    good = "\n jne a\n".join(["vfmadd231ps %zmm1, %zmm2, %zmm3\n" * 24] * 2)
+    assert fault_of("avx512", 24, good) is None
+    assert "spills" in fault_of("avx512", 24, good + "vmovups %zmm3, -64(%rsp)\n")
+    assert "not for this level" in fault_of("avx2", 24, good)
+    assert "not for this level" in fault_of("amx", 24, good + "tdpbf16ps %tmm0, %tmm1, %tmm2")
+    assert "loops" in fault_of("avx512", 25, good)
+    assert "not used" in fault_of("avx2", 24, good.replace("zmm", "xmm"))
 
 
 def test_spills_are_noticed():
