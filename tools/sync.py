@@ -41,6 +41,7 @@ FIXED = {
     "matching": ("match_template",),
     "plans._select": ("algorithms",),
     "report": ("Report",),
+    "sequential": ("Sequential",),
     "scipy_like": ("convolve", "convolve2d", "correlate", "correlate2d"),
     "weights": ("weight_from",),
 }

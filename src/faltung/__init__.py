@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from faltung.plans._select import algorithms
     from faltung.report import Report
     from faltung.scipy_like import convolve, convolve2d, correlate, correlate2d
+    from faltung.sequential import Sequential
     from faltung.weights import weight_from
 
 __all__ = [
@@ -113,6 +114,7 @@ __all__ = [
     "Report",
     "Resize",
     "ResourceError",
+    "Sequential",
     "ShapeError",
     "Unfold",
     "Window",
@@ -267,6 +269,7 @@ _MODULES = {
     "convolve2d": "scipy_like",
     "correlate": "scipy_like",
     "correlate2d": "scipy_like",
+    "Sequential": "sequential",
     "weight_from": "weights",
 }
 _SUBMODULES = ("kernels", "testing")

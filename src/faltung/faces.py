@@ -12,7 +12,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from faltung._case import Case
 from faltung.errors import FaltungError, out_of_memory
-from faltung.typing import DTypeLike, Shape
+from faltung.report import Report
+from faltung.typing import Array, ArrayLike, DTypeLike, Shape
 
 __all__ = ["Faces", "face"]
 
@@ -41,6 +42,22 @@ class Faces:
     """What every operator can tell of itself for an input of some shape."""
 
     __slots__ = ()
+
+    def __call__(self, x: ArrayLike) -> Any:
+        """Apply the operator to data."""
+        raise NotImplementedError
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the result for an input of this shape, without computing it."""
+        raise NotImplementedError
+
+    def describe(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Report:
+        """Sizes, costs and the plan for an input of this shape, without computing anything."""
+        raise NotImplementedError
+
+    def reference(self, x: ArrayLike) -> Array:
+        """The textbook loops, to read and to check."""
+        raise NotImplementedError
 
     def _case(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Case:
         """The operator bound to an input of this shape; raises where it holds shapes alone."""

@@ -1,0 +1,166 @@
+"""`Sequential`: operators one after another, with the faces of an operator."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, Self
+
+from faltung.chain_report import ChainReport
+from faltung.errors import FaltungError, OptionError, shown
+from faltung.faces import Faces
+from faltung.operators._arrays import as_array
+from faltung.report import Report
+from faltung.typing import Array, ArrayLike, DTypeLike, Shape
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Faces):
+    """Operators one after another: each is applied to what the one before it gives.
+
+    It has the faces of an operator. `describe` is a table with a row for each operator, down
+    which the receptive field grows; `matrix` is the product of the matrices; the gradients of
+    `vjp` are named after the operator's place, such as ``"0.weight"``.
+
+    Parameters
+    ----------
+    *operators : operator
+        At least one; any operator, another chain included.
+
+    Raises
+    ------
+    OptionError
+        If there is none, or if something else than an operator is given.
+
+    Examples
+    --------
+    >>> import numpy as np, faltung as ft
+    >>> chain = ft.Sequential(ft.Conv([[[[1, -1]]]]), ft.MaxPool((2, 2)))
+    >>> chain(np.arange(24).reshape(1, 1, 4, 6) ** 2)
+    array([[[[ -1,  -5],
+             [-25, -29]]]])
+    >>> chain.output_shape((1, 1, 4, 6)), len(chain), chain[1]
+    ((1, 1, 2, 2), 2, MaxPool(kernel_size=(2, 2)))
+    """
+
+    __slots__ = ("operators",)
+
+    operators: tuple[Faces, ...]
+
+    def __init__(self, *operators: Faces) -> None:
+        for place, operator in enumerate(operators):
+            if not isinstance(operator, Faces):
+                raise OptionError(
+                    f"operators[{place}] is {shown(operator)}, expected an operator",
+                    "Pass objects such as Conv(weight) or MaxPool(2)",
+                ).at("Sequential")
+        if not operators:
+            raise OptionError(
+                "no operator was given, expected at least one", "Pass operators one by one"
+            ).at("Sequential")
+        object.__setattr__(self, "operators", operators)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """Apply the operators one after another; of a result with indices, the first element."""
+        for place, operator in enumerate(self.operators):
+            with _Place(self, place):
+                x = _first(operator(x))
+        return as_array(x, "x")
+
+    def shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
+        """The shape of the input, and of what each operator gives."""
+        shapes = [tuple(input_shape)]
+        for place, operator in enumerate(self.operators):
+            with _Place(self, place):
+                shapes.append(operator.output_shape(shapes[-1]))
+        return tuple(shapes)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the result for an input of this shape, without computing it."""
+        return self.shapes(input_shape)[-1]
+
+    def describe(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Report:
+        """Sizes and costs of every operator and of the whole, without computing anything.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            As the data would have it, with or without a batch axis.
+        dtype : dtype, optional
+            Of the data; by default each operator takes that of its weights, or float32.
+        """
+        reports = []
+        for place, (operator, shape) in enumerate(
+            zip(self, self.shapes(input_shape), strict=False)
+        ):
+            with _Place(self, place):
+                reports.append(operator.describe(shape, dtype))
+        return ChainReport.of(reports)
+
+    def reference(self, x: ArrayLike) -> Array:
+        """The textbook loops of the operators, one after another."""
+        y = as_array(x, "x")
+        for place, operator in enumerate(self.operators):
+            with _Place(self, place):
+                y = operator.reference(y)
+        return y
+
+    def __len__(self) -> int:
+        return len(self.operators)
+
+    def __iter__(self) -> Any:
+        return iter(self.operators)
+
+    def __getitem__(self, place: int) -> Faces:
+        return self.operators[place]
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("Sequential is immutable, make a new one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("Sequential is immutable, make a new one")
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.operators))})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequential):
+            return NotImplemented
+        return self.operators == other.operators
+
+    def __hash__(self) -> int:
+        return hash((Sequential, self.operators))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Sequential, self.operators
+
+    def _dressed(self, error: FaltungError, shape: Shape | None = None) -> FaltungError:
+        return error.at("Sequential", "" if shape is None else f"x {shape}")
+
+
+class _Place:
+    """Where in the chain an error comes from."""
+
+    def __init__(self, chain: Sequential, place: int) -> None:
+        self.chain, self.place = chain, place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, FaltungError):
+            name = error.operator or type(self.chain[self.place]).__name__
+            where = f"Sequential, operator {self.place + 1} of {len(self.chain)}, {name}"
+            if name.startswith("Sequential"):  # a chain within: its own words say where
+                where = name
+            raise type(error)(error.fact, error.advice, where, error.given) from error.__cause__
+
+
+def _first(result: Any) -> Array:
+    first: Array = result[0] if isinstance(result, tuple) else result
+    return first

@@ -1,0 +1,130 @@
+"""Operators one after another."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import faltung as ft
+
+
+@pytest.fixture(name="chain")
+def _chain():
+    rng = np.random.default_rng(0)
+    return ft.Sequential(
+        ft.Conv(rng.integers(-3, 4, (4, 3, 3, 2)).astype(float), [1, 2, 3, 4.0], stride=2),
+        ft.MaxPool((2, 2), stride=1, return_indices=True),
+        ft.Sequential(ft.Pad(((1, 0), (0, 2)), "edge"), ft.AvgPool((3, 2), stride=(2, 1))),
+    )
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 12, 11), (3, 12, 11)])
+def test_a_chain_is_one_operator_after_another(chain, shape):
+    x = np.random.default_rng(1).integers(-5, 6, shape).astype(float)
+    one_by_one = chain[2](chain[1](chain[0](x))[0])
+    assert np.array_equal(chain(x), one_by_one)
+    assert np.array_equal(chain.reference(x), one_by_one)
+    assert chain.output_shape(shape) == one_by_one.shape
+    assert chain.shapes(shape)[0] == shape
+    assert len(chain.shapes(shape)) == len(chain) + 1 == len(list(chain)) + 1
+
+
+def test_a_chain_is_a_value(chain):
+    assert pickle.loads(pickle.dumps(chain)) == chain
+    assert hash(pickle.loads(pickle.dumps(chain))) == hash(chain)
+    assert copy.deepcopy(chain) is chain
+    assert chain != ft.Sequential(chain[0])
+    assert chain != 3
+    with pytest.raises(AttributeError, match="immutable"):
+        chain.operators = ()
+    with pytest.raises(AttributeError, match="immutable"):
+        del chain.operators
+
+
+def test_repr_evaluates_back():
+    chain = ft.Sequential(ft.Conv(np.eye(2)[None, None]), ft.MaxPool((2, 2), stride=1))
+    assert (
+        eval(repr(chain), {"numpy": np, **vars(ft), **{n: getattr(ft, n) for n in dir(ft)}})
+        == chain
+    )
+
+
+def test_the_report_has_the_sums_and_the_receptive_field_on_the_first_input():
+    chain = ft.Sequential(
+        ft.Conv((64, 3, 7, 7), stride=2, padding=3),
+        ft.MaxPool((3, 3), stride=2, padding=1),
+        ft.Conv((8, 64, 3, 3), (8,)),
+    )
+    report = chain.describe((3, 224, 224))
+    parts = report.operators
+    assert report.parameters == sum(part.parameters for part in parts) == 64 * 147 + 8 * 577
+    assert report.macs == sum(part.macs for part in parts)
+    assert report.receptive_field == (19, 19)  # 7, then + 2·2, then + 2·4
+    assert report.receptive_jump == (4, 4)
+    assert report.receptive_start == (-5, -5)
+    assert report.matrix_shape is None
+    assert report.dense_parameters == 3 * 224 * 224 * 8 * 54 * 54 + 8 * 54 * 54
+    assert set(report.to_dict()) == {*parts[0].to_dict(), "operators"}
+    assert "<tr><td" in report._repr_html_()
+    assert [line.split()[0] for line in str(report).splitlines()[2:5]] == [
+        "Conv",
+        "MaxPool",
+        "Conv",
+    ]
+
+
+def test_the_receptive_field_is_what_a_perturbed_input_shows():
+    chain = ft.Sequential(
+        ft.AvgPool(3, stride=2, padding=1), ft.AvgPool(2, stride=1), ft.AvgPool(3)
+    )
+    x = np.zeros((1, 1, 60))
+    report = chain.describe(x.shape)
+    size, jump, start = (
+        values[0]
+        for values in (report.receptive_field, report.receptive_jump, report.receptive_start)
+    )
+    for cell in range(60):
+        changed = x.copy()
+        changed[..., cell] = 1
+        touched = np.flatnonzero(chain(changed)[0, 0])
+        seeing = [
+            i
+            for i in range(chain.output_shape(x.shape)[2])
+            if start + i * jump <= cell < start + i * jump + size
+        ]
+        assert touched.tolist() == seeing
+
+
+def test_a_linear_chain_has_a_matrix_shape():
+    chain = ft.Sequential(ft.Conv(np.ones((2, 1, 3))), ft.AvgPool((2,)))
+    assert chain.describe((1, 1, 12)).matrix_shape == (10, 12)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (ft.Sequential, ft.OptionError, "at least one"),
+        (lambda: ft.Sequential(ft.MaxPool((2,)), 3), ft.OptionError, r"operators\[1\]"),
+        (
+            lambda: ft.Sequential(ft.MaxPool((2,)), ft.Conv(np.ones((1, 3, 2))))(
+                np.ones((1, 2, 8))
+            ),
+            ft.ShapeError,
+            "operator 2 of 2, Conv: x has 2 channels",
+        ),
+        (
+            lambda: ft.Sequential(ft.MaxPool((2,)), ft.MaxPool((9,))).output_shape((1, 2, 8)),
+            ft.WindowError,
+            "operator 2 of 2, MaxPool",
+        ),
+        (
+            lambda: ft.Sequential(ft.MaxPool((2,))).describe((2, 8, 8, 8)),
+            ft.ShapeError,
+            "operator 1 of 1, MaxPool",
+        ),
+    ],
+)
+def test_errors_say_which_operator(call, error, said):
+    with pytest.raises(error, match=said):
+        call()
