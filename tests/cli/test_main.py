@@ -169,7 +169,8 @@ def test_info_as_json(capsys, monkeypatch, tmp_path):
     found = json.loads(capsys.readouterr().out)
     assert found["versions"]["numpy"] == np.__version__
     assert found["processor"]["threads"] >= 1
-    assert found["processor"]["instruction_set"] in machine.LEVELS
+    assert found["processor"]["instruction_set"] == machine.isa()
+    assert machine.has(found["processor"]["kernels"])
     assert found["settings"]["precision"] == "highest"
     assert found["environment"]["FALTUNG_CACHE_DIR"] == str(tmp_path)
 

@@ -83,12 +83,13 @@ def _versions() -> dict[str, str | None]:
 
 def _processor() -> dict[str, Any]:
     import faltung as ft
-    from faltung.compiled import machine
+    from faltung.compiled import machine, variants
 
     caches = machine.cache_sizes()
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "instruction_set": machine.isa(),
+        "kernels": variants.find_row("float32").isa,  # there may be none for the highest level
         "cores_usable": machine.available_cores(),
         "threads": ft.get_num_threads(),
         "l1_bytes": caches.l1,
