@@ -40,6 +40,8 @@ __all__ = [
     "Pairs",
     "axis_rows",
     "count_entries",
+    "is_by_tap",
+    "is_full",
     "kernel_shape",
     "shown_outputs",
 ]
@@ -105,7 +107,7 @@ def count_entries(problem: Problem) -> int:
         return prod(problem.input_shape)
     if recipe.is_blank:
         counts = [len(axis.clear_outputs) * axis.taps for axis in recipe.axes]
-    elif _is_by_tap(problem):  # taps are outputs of their own, one entry for each
+    elif is_by_tap(problem):  # taps are outputs of their own, one entry for each
         counts = [cast("Any", axis).count_shown_taps() for axis in recipe.axes]
     else:
         counts = [axis.count_distinct_cells() for axis in recipe.axes]
@@ -187,6 +189,8 @@ class EntryTable:
         is_shown = np.ones(shape, bool)
         for place, part in enumerate(cells):
             is_shown &= _spread(part >= 0, place, len(axes))
+        if is_by_tap(self.problem):  # no two taps add to the same entry
+            repeats = [np.zeros_like(part) for part in repeats]
         most = [int(part.max(initial=0)) + 1 for part in repeats]
         flat = (
             _flat(places, [axis.outputs for axis in axes]),
@@ -201,20 +205,20 @@ class EntryTable:
     def link_count(self) -> int:
         """How many filters and channels a pair connects."""
         recipe = self.problem.recipe
-        if _is_by_tap(self.problem) or isinstance(recipe.rule, Overlap):
+        if is_by_tap(self.problem) or isinstance(recipe.rule, Overlap):
             return recipe.groups
-        pairs = recipe.channels * (recipe.filters if _is_full(self.problem) else 1)
+        pairs = recipe.channels * (recipe.filters if is_full(self.problem) else 1)
         return recipe.groups * pairs
 
     def links(self, pairs: Pairs, some: range) -> Links:
         """Some of the links of the pairs."""
         recipe = self.problem.recipe
         numbers = np.arange(some.start, some.stop)[:, None]
-        if _is_by_tap(self.problem):
+        if is_by_tap(self.problem):
             return Links(numbers * recipe.filters + pairs.taps, numbers)
         if isinstance(recipe.rule, Overlap):
             return Links(numbers, numbers * recipe.channels + pairs.taps)
-        if not _is_full(self.problem):
+        if not is_full(self.problem):
             return Links(numbers, numbers)
         filters, channels = np.divmod(numbers, max(recipe.channels, 1))
         return Links(filters, filters // max(recipe.filters, 1) * recipe.channels + channels)
@@ -278,13 +282,13 @@ def _flat(parts: Any, sizes: Any) -> IndexArray:
     return cast("IndexArray", flat)
 
 
-def _is_by_tap(problem: Problem) -> bool:
+def is_by_tap(problem: Problem) -> bool:
     """Whether each tap is an output of its own."""
     rule = problem.recipe.rule
     return isinstance(rule, Copy) and rule.keeps_taps
 
 
-def _is_full(problem: Problem) -> bool:
+def is_full(problem: Problem) -> bool:
     """Whether each filter of a group sees each of its channels."""
     rule = problem.recipe.rule
     return isinstance(rule, WeightedSum) or (isinstance(rule, PositionSum) and not rule.is_shared)
