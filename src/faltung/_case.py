@@ -53,7 +53,7 @@ class Case:
         problem = self.bound.problem
         if problem.is_linear:
             return
-        reason = f"{self.name} has no {what}: it is not linear"
+        reason = f"it has no {what}, because it is not linear"
         if self.parameters.get("activation") is not None:
             reason += f" with activation {self.parameters['activation']!r}"
         elif problem.recipe.rule.is_linear:

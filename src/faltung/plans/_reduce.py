@@ -19,9 +19,9 @@ from faltung.plans._rules import (
     PowerSum,
     Reduction,
 )
-from faltung.typing import Array
+from faltung.typing import Array, IndexArray
 
-__all__ = ["REDUCE", "Gathered"]
+__all__ = ["REDUCE", "Gathered", "places_of", "winning_tap"]
 
 
 class Gathered(NamedTuple):
@@ -96,16 +96,26 @@ def extreme(gathered: Gathered) -> Array:
     largest = gathered.cells.max(axis=3)
     if not rule.gives_position:
         return cast("Array", largest)
-    is_largest = gathered.cells == largest[:, :, :, None]
-    if gathered.is_outside is not None:
-        is_largest &= ~gathered.is_outside
-    tap = is_largest.argmax(axis=3)
-    if gathered.cells.dtype.kind in "fV":
-        is_nan = np.isnan(gathered.cells)
-        last = gathered.cells.shape[3] - 1 - is_nan[:, :, :, ::-1].argmax(axis=3)
+    return places_of(gathered, winning_tap(gathered.cells, largest, gathered.is_outside))
+
+
+def winning_tap(cells: Array, best: Array, is_outside: Array | None) -> IndexArray:
+    """The tap that shows the best cell: of equal ones the first, of NaNs the last."""
+    is_best = cells == best[:, :, :, None]
+    if is_outside is not None:
+        is_best &= ~is_outside
+    tap: IndexArray = is_best.argmax(axis=3)
+    if cells.dtype.kind in "fV":
+        is_nan = np.isnan(cells)
+        last = cells.shape[3] - 1 - is_nan[:, :, :, ::-1].argmax(axis=3)
         tap = np.where(is_nan.any(axis=3), last, tap)
+    return tap
+
+
+def places_of(gathered: Gathered, tap: IndexArray) -> IndexArray:
+    """The flat place in the input's plane that a tap of each position shows."""
     places = _places(gathered)
-    return cast("Array", places[tap, np.arange(places.shape[1])])
+    return cast("IndexArray", places[tap, np.arange(places.shape[1])])
 
 
 def _places(gathered: Gathered) -> Array:
