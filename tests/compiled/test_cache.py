@@ -4,17 +4,14 @@ import contextlib
 import logging
 import os
 import pickle
-import re
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from compiled_jobs import TESTS, output_of
+from compiled_jobs import output_of
 from faltung.compiled import _cache, _log
 from faltung.compiled._jit import kernel
 
@@ -335,31 +332,6 @@ def test_code_without_a_file_is_not_kept(directory):
     exec(compile(source, "<nowhere>", "exec"), space)
     assert space["plus"](4) == 5
     assert not directory.exists()
-
-
-def test_eight_cold_processes_at_once(tmp_path):
-    code = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import test_cache
-print([test_cache.times(factor)(10) for factor in (2,)])
-"""
-    variables = {**os.environ, "PYTHONPATH": str(TESTS), "FALTUNG_CACHE_DIR": str(tmp_path)}
-    together = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(8)
-    ]
-    assert [process.communicate(timeout=60)[0] for process in together] == ["[20]\n"] * 8
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert len(names) == 1
-    assert all(re.fullmatch(r"\w+-\w{16}-\w{16}\.bin", name) for name in names)
-    assert all(_cache._read(path) for path in tmp_path.iterdir())
 
 
 def test_numba_without_its_private_names(directory, monkeypatch, caplog):
