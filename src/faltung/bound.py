@@ -170,6 +170,16 @@ class Operator(Faces):
         name, shape = type(self).__name__, tuple(input_shape)
         return Case(name, self.record, bound, operands, shape, self._parameters)
 
+    def _made(
+        self, name: str, operands: Mapping[str, Any], parameters: Mapping[str, Any]
+    ) -> Operator:
+        """Another operator of the family, by its function; the settings are this one's."""
+        kind = next(kind for kind in Operator.__subclasses__() if kind.name == name)
+        record = REGISTRY[name]
+        taken = {**record.defaults, **record.class_parameters, **parameters}
+        held = {key: value for key, value in taken.items() if key not in ("dtype", "out")}
+        return _rebuilt(kind, dict(operands), held, self._settings)
+
     def _arrays(self) -> dict[str, Array]:
         arrays = {}
         for name, value in self._operands.items():
