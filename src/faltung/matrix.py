@@ -40,6 +40,7 @@ __all__ = ["matrix"]
 
 ENTRIES_AT_ONCE = 2**17
 """Entries whose places and values are computed together: some 8 MiB."""
+FEWEST_PAIRS = 2**9
 ROWS_AT_ONCE = 2**17
 
 
@@ -98,7 +99,10 @@ class _Filling:
         counts = self._row_counts()
         np.cumsum(self._row_lengths(counts), out=self.pointers[1 : rows + 1])
         entries = int(self.pointers[rows])
-        for box, columns in self.table.blocks(ENTRIES_AT_ONCE):
+        most = ENTRIES_AT_ONCE
+        if self._is_channels_last:  # a row's entries lie together: all links of few outputs
+            most = max(most // max(self.table.link_count, 1), FEWEST_PAIRS)
+        for box, columns in self.table.blocks(most):
             pairs = self.table.pairs(box, columns)
             for part in pairs.rounds():
                 self._write(part, counts)

@@ -143,7 +143,7 @@ class Pairs:
             yield self
             return
         arrays = [getattr(self, field.name) for field in fields(self)]
-        for repeat in np.unique(self.repeats):
+        for repeat in np.flatnonzero(np.bincount(self.repeats)):
             chosen = self.repeats == repeat
             yield Pairs(*(array[chosen] for array in arrays))
 
