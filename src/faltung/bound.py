@@ -177,7 +177,9 @@ class Operator(Faces):
         kind = next(kind for kind in Operator.__subclasses__() if kind.name == name)
         record = REGISTRY[name]
         taken = {**record.defaults, **record.class_parameters, **parameters}
-        held = {key: value for key, value in taken.items() if key not in ("dtype", "out")}
+        skipped = (*record.arrays, "dtype", "out")
+        names = [item.name for item in record.parameters if item.name not in skipped]
+        held = {key: taken[key] for key in (*names, *record.class_parameters)}
         return _rebuilt(kind, dict(operands), held, self._settings)
 
     def _arrays(self) -> dict[str, Array]:
