@@ -9,8 +9,8 @@ from typing import Any
 
 from faltung.operators._arrays import Spec
 from faltung.operators._call import Bound
+from faltung.plans._entries import count_entries
 from faltung.plans._problem import Problem
-from faltung.plans._rules import Copy, Placement
 from faltung.typing import Shape
 
 __all__ = ["Report", "by", "describe"]
@@ -124,8 +124,6 @@ def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) ->
     bytes_read = sum(prod(spec.shape) * spec.dtype.itemsize for spec in (data, *operands))
     bytes_written = prod(bound.shape) * bound.dtype.itemsize
     cells = prod(problem.input_shape[1:]), prod(problem.output_shape[1:])
-    is_rounded = problem.compute_dtype.kind == "f" and problem.dtype.kind in "biu"
-    is_linear = recipe.rule.is_linear and recipe.activation is None and not is_rounded
     geometry = [axis.geometry for axis in recipe.axes]
     starts = zip(geometry, recipe.axes, strict=True)
     return Report(
@@ -135,15 +133,17 @@ def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) ->
         parameters=sum(prod(spec.shape) for spec in operands),
         dense_parameters=cells[0] * cells[1] + (cells[1] if recipe.has_bias else 0),
         macs=problem.macs,
-        macs_without_padding=_pairs(problem, "count_real_taps") if problem.macs else 0,
+        macs_without_padding=_real_macs(problem),
         flops=flops,
         bias_adds=prod(problem.output_shape) if recipe.has_bias else 0,
         bytes_read=bytes_read,
         bytes_written=bytes_written,
         workspace_bytes=bound.plan.chosen.workspace(problem),
         intensity=flops / max(bytes_read + bytes_written, 1),
-        matrix_shape=(recipe.batch * cells[1], recipe.batch * cells[0]) if is_linear else None,
-        matrix_nonzeros=_nonzeros(problem) if is_linear else None,
+        matrix_shape=(recipe.batch * cells[1], recipe.batch * cells[0])
+        if problem.is_linear
+        else None,
+        matrix_nonzeros=count_entries(problem) if problem.is_linear else None,
         receptive_field=tuple(axis.span for axis in geometry),
         receptive_jump=tuple(axis.stride for axis in geometry),
         receptive_start=tuple(-window.resolve(axis.size)[0] for window, axis in starts),
@@ -152,21 +152,11 @@ def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) ->
     )
 
 
-def _nonzeros(problem: Problem) -> int:
-    """Entries of the operator's matrix; where taps are outputs of their own, one for each."""
-    rule = problem.recipe.rule
-    if isinstance(rule, Placement):  # fewer where inputs share a cell, which only the data say
-        return prod(problem.input_shape)
-    keeps_taps = isinstance(rule, Copy) and rule.keeps_taps
-    return _pairs(problem, "count_shown_taps" if keeps_taps else "count_distinct_cells")
-
-
-def _pairs(problem: Problem, count: str) -> int:
-    """Connected pairs of one output and one input, by one of the counts of an axis."""
+def _real_macs(problem: Problem) -> int:
+    """Multiply-adds of the taps that lie over the input."""
     recipe = problem.recipe
     if recipe.is_blank:
-        return problem.connections * prod(
-            len(axis.clear_outputs) * axis.taps for axis in recipe.axes
-        )
-    counts: list[int] = [getattr(axis, count)() for axis in recipe.axes]
-    return problem.connections * prod(counts)
+        counts = [len(axis.clear_outputs) * axis.taps for axis in recipe.axes]
+    else:
+        counts = [axis.count_real_taps() for axis in recipe.axes]
+    return problem.connections * prod(counts) if problem.macs else 0
