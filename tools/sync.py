@@ -38,6 +38,7 @@ FIXED = {
     ),
     "geometry.window": ("Window",),
     "images": ("filter_image",),
+    "involution_layer": ("InvolutionLayer",),
     "matching": ("match_template",),
     "plans._select": ("algorithms",),
     "report": ("Report",),

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from faltung.geometry.window import Window
     from faltung.images import filter_image
+    from faltung.involution_layer import InvolutionLayer
     from faltung.matching import match_template
     from faltung.operators.adaptive_avg_pool import (
         adaptive_avg_pool,
@@ -101,6 +102,7 @@ __all__ = [
     "FaltungError",
     "Fold",
     "Involution",
+    "InvolutionLayer",
     "LocalConv",
     "LpPool",
     "MaxPool",
@@ -219,6 +221,7 @@ _MODULES = {
     "WindowError": "errors",
     "Window": "geometry.window",
     "filter_image": "images",
+    "InvolutionLayer": "involution_layer",
     "match_template": "matching",
     "adaptive_avg_pool": "operators.adaptive_avg_pool",
     "adaptive_avg_pool1d": "operators.adaptive_avg_pool",

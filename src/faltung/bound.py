@@ -15,17 +15,17 @@ import numpy as np
 from faltung import report
 from faltung._case import Case
 from faltung.config import Settings, current_settings
-from faltung.errors import FaltungError, ShapeError, out_of_memory, shown
+from faltung.errors import FaltungError, ShapeError, out_of_memory
 from faltung.faces import Faces
-from faltung.geometry.arguments import AMPLE, as_int, unpacked
-from faltung.operators._arrays import Spec, as_array, known_dtype
+from faltung.geometry.arguments import AMPLE, as_int
+from faltung.operators._arrays import Spec, as_array, as_shape, known_dtype
 from faltung.operators._call import Bound, beside, bind, finish_all, operands_of
 from faltung.operators._record import REGISTRY, Record
 from faltung.plans import _resources, _select
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Shape
 
-__all__ = ["Operator"]
+__all__ = ["Operator", "shown_operand"]
 
 KEPT = 64
 """Input shapes for which an operator keeps its plan."""
@@ -243,13 +243,7 @@ class Operator(Faces):
 
     def _bound_to_shape(self, input_shape: Shape, dtype: DTypeLike | None) -> Bound:
         try:
-            given = unpacked(input_shape)
-            if not isinstance(given, tuple | list):
-                raise ShapeError(
-                    f"input_shape is {shown(input_shape)}, expected a tuple of ints",
-                    "Pass the shape of the data, such as (1, 3, 224, 224)",
-                )
-            shape = tuple(as_int(size, "input_shape", 0) for size in given)
+            shape = as_shape(input_shape)
             return self._bind(shape, self._dtype() if dtype is None else known_dtype(dtype))
         except FaltungError as error:
             raise self._dressed(error, input_shape) from error.__cause__
@@ -293,7 +287,7 @@ class Operator(Faces):
         raise AttributeError(f"{type(self).__name__} is immutable, make a new one")
 
     def __repr__(self) -> str:
-        parts = [_shown(value) for value in self._operands.values()]
+        parts = [shown_operand(value) for value in self._operands.values()]
         defaults = {**self.record.defaults, **self.record.class_parameters}
         for name, value in self._parameters.items():
             if name not in defaults or value != defaults[name]:
@@ -377,7 +371,7 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
-def _shown(value: Array | Spec) -> str:
+def shown_operand(value: Array | Spec) -> str:
     """An operand in a form that evaluates back: its numbers if few, else its shape."""
     if isinstance(value, Spec) or value.size > 32:
         return repr(value.shape)

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from faltung.errors import DTypeError, OptionError, PositionError, ShapeError, shown
+from faltung.geometry.arguments import as_int, unpacked
 from faltung.typing import Array, Shape
 
 __all__ = [
     "Spec",
     "as_array",
+    "as_shape",
     "check_cast",
     "check_out",
     "check_position_spec",
@@ -75,6 +77,17 @@ def _converted(value: object, name: str) -> Array:
         raise DTypeError(
             f"{name} cannot be made an array: {error}", "Pass a NumPy array or nested lists"
         ) from None
+
+
+def as_shape(input_shape: object) -> Shape:
+    """`input_shape` as the shape of an array."""
+    given = unpacked(input_shape)
+    if not isinstance(given, tuple | list):
+        raise ShapeError(
+            f"input_shape is {shown(input_shape)}, expected a tuple of ints",
+            "Pass the shape of the data, such as (1, 3, 224, 224)",
+        )
+    return tuple(as_int(size, "input_shape", 0) for size in given)
 
 
 def is_known_dtype(dtype: np.dtype[Any]) -> bool:

@@ -11,7 +11,14 @@ from faltung.errors import DTypeError, OptionError, ShapeError, WindowError, sho
 from faltung.geometry.arguments import length_of
 from faltung.operators._arrays import Spec
 
-__all__ = ["as_flag", "check_border", "float_of_integers", "ordered", "rank_of"]
+__all__ = [
+    "as_flag",
+    "as_generator",
+    "check_border",
+    "float_of_integers",
+    "ordered",
+    "rank_of",
+]
 
 
 def check_border(
@@ -31,6 +38,17 @@ def as_flag(value: object, name: str) -> bool:
     if isinstance(value, bool | np.bool_):
         return bool(value)
     raise OptionError(f"{name} is {shown(value)}, expected True or False")
+
+
+def as_generator(rng: object) -> np.random.Generator:
+    """The generator of random numbers that `rng` is or seeds."""
+    try:
+        return np.random.default_rng(rng)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"rng is {shown(rng)}, which seeds no generator",
+            "Pass a non-negative int, a numpy.random.Generator, or None",
+        ) from None
 
 
 def rank_of(

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from faltung.errors import OptionError, ShapeError, WindowError, shown
+from faltung.errors import ShapeError, WindowError
 from faltung.geometry.arguments import as_int, as_ints, length_of
 from faltung.geometry.border import canonical_mode
 from faltung.geometry.stencil import sliding_axis
 from faltung.geometry.window import axis_windows
 from faltung.operators._arrays import Spec, check_cast
-from faltung.operators._checks import as_flag, check_border
+from faltung.operators._checks import as_flag, as_generator, check_border
 from faltung.operators._record import Sample, match, operator, ranked
 from faltung.operators._textbook import each_axis, pad_input
 from faltung.plans._problem import Recipe
@@ -163,13 +163,7 @@ def draw(
     kind = check_cast(np.dtype(np.float16), dtype)
     shape = (filters, channels // groups, *kernel)
     bound = (channels // groups * np.prod(kernel)) ** -0.5
-    try:
-        generator = np.random.default_rng(rng)
-    except (TypeError, ValueError):
-        raise OptionError(
-            f"rng is {shown(rng)}, which seeds no generator",
-            "Pass a non-negative int, a numpy.random.Generator, or None",
-        ) from None
+    generator = as_generator(rng)
     drawn: dict[str, Array] = {"weight": generator.uniform(-bound, bound, shape).astype(kind)}
     if bias:
         drawn["bias"] = generator.uniform(-bound, bound, filters).astype(kind)
