@@ -21,6 +21,7 @@ from faltung.geometry.arguments import AMPLE, as_int
 from faltung.operators._arrays import Spec, as_array, as_shape, known_dtype
 from faltung.operators._call import Bound, beside, bind, finish_all, operands_of
 from faltung.operators._record import REGISTRY, Record
+from faltung.operators._shortcut import Shortcut, bound_shortcut
 from faltung.plans import _resources, _select
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Shape
@@ -55,7 +56,7 @@ class Operator(Faces):
     not change, copies are itself, and equal arguments make equal operators.
     """
 
-    __slots__ = ("_kept", "_operands", "_packed", "_parameters", "_settings")
+    __slots__ = ("_kept", "_operands", "_packed", "_parameters", "_settings", "_shortcuts")
 
     name: ClassVar[str] = ""
     """The operator's function, the key of its record."""
@@ -65,6 +66,7 @@ class Operator(Faces):
     _settings: Settings
     _kept: dict[tuple[Shape, np.dtype[Any]], _Ready]
     _packed: dict[tuple[str, Any], Any]
+    _shortcuts: dict[Any, Shortcut | None]
 
     def _hold(
         self,
@@ -79,6 +81,7 @@ class Operator(Faces):
         keep(self, "_operands", {})
         keep(self, "_kept", {})
         keep(self, "_packed", {})
+        keep(self, "_shortcuts", {})
         try:
             keep(self, "_operands", _held(operands))
             self._probe()
@@ -95,9 +98,18 @@ class Operator(Faces):
     def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Apply the operator to data, as its function does."""
         try:
+            kind = (x.shape, x.dtype, x.strides) if type(x) is np.ndarray else None
+            short = self._shortcuts.get(kind)
+            if short is not None and (y := short(x, out)) is not None:
+                return y
             array = as_array(x, self.record.arrays[0])
             ready = self._ready(array.shape, array.dtype)
-            return finish_all(*ready, array, (), out)
+            y = finish_all(*ready, array, (), out)
+            if kind is not None and kind not in self._shortcuts:
+                if len(self._shortcuts) >= KEPT:
+                    self._shortcuts.clear()
+                self._shortcuts[kind] = bound_shortcut(ready.bound, ready.prepared, array)
+            return y
         except FaltungError as error:
             raise self._dressed(error, getattr(x, "shape", None)) from error.__cause__
         except MemoryError as error:

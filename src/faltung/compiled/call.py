@@ -15,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung.compiled import words
+from faltung.compiled._jit import Job
+from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.memory import address_of
 from faltung.compiled.microkernel import AHEAD
-from faltung.compiled.packing import pack_fill
+from faltung.compiled.packing import pack_fill, packing_of
+from faltung.compiled.pointwise import multiply_box
 from faltung.compiled.schedule import Axis, Schedule, Shape, make_schedule
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
-from faltung.compiled.sweep import enter_box, run_tile, sweep_box
+from faltung.compiled.sweep import convolve_box, enter_box, run_tile, sweep_box
 from faltung.compiled.task import DirectTask, SumType
 from faltung.compiled.variants import Row
 
@@ -30,12 +33,15 @@ __all__ = [
     "Strides",
     "give_back",
     "prepare",
+    "runner_of",
     "schedule_of",
     "steps_of",
     "take_workspace",
 ]
 
 Strides = tuple[int, int, int, int, int]
+# Up to here a call takes about 20 µs on one thread: another one is not worth waking.
+_SHORT_MACS, _SHORT_NUMBERS = 1_000_000, 100_000
 
 
 class Prepared(NamedTuple):
@@ -44,6 +50,7 @@ class Prepared(NamedTuple):
     words: NDArray[np.int64]
     arrays: tuple[NDArray[Any], ...]
     schedule: Schedule
+    job: Job
 
 
 def steps_of(array: NDArray[Any]) -> Strides:
@@ -159,7 +166,31 @@ def prepare(
     stage_job, finish_job = stage(sums.memory, sums.dtype), finish(sums.dtype, sums.memory)
     jobs = (enter_box, stage_job, sweep_box, run_tile, *row.columns(), finish_job)
     call[words.ENTER : words.FINISH + 1] = [address_of(job) for job in jobs]
-    return Prepared(call, tuple(arrays), schedule)
+    job = multiply_box if schedule.is_direct and is_plain else convolve_box
+    return Prepared(call, tuple(arrays), schedule, job)
+
+
+@lru_cache(maxsize=1024)
+def runner_of(
+    task: DirectTask,
+    sums: SumType,
+    row: Row,
+    has_bias: bool,
+    x_steps: Strides,
+    y_steps: Strides,
+    packs: bool = False,
+) -> Runner:
+    """What runs a kind of call on arrays; with `packs` it takes weights that are not packed."""
+    kind = prepare(task, sums, row, has_bias, x_steps, y_steps)
+    schedule = kind.schedule
+    item = max(1, np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize)
+    is_short = task.macs < _SHORT_MACS and task.moved_numbers < _SHORT_NUMBERS
+    call = Call(kind.job, kind.words, schedule.jobs, schedule.workspace, is_short, item)
+    packing = None
+    if packs:
+        channels, rows = sums.parts * task.channels, sums.parts * task.filters
+        packing = packing_of(task.groups, rows, channels, task.kernel_taps, row)
+    return make_runner(call, packing, take_workspace, give_back, kind.arrays)
 
 
 def _sizes(schedule: Schedule, shape: Shape, row: Row) -> dict[int, int]:

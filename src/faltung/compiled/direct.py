@@ -12,15 +12,24 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from faltung.compiled import parallel, words
-from faltung.compiled.call import give_back, prepare, schedule_of, steps_of, take_workspace
+from faltung.compiled.call import runner_of, schedule_of, steps_of
+from faltung.compiled.entry import Runner
 from faltung.compiled.packing import pack_bias, pack_weights, packed_shape
 from faltung.compiled.schedule import MOST_WORKSPACE
-from faltung.compiled.sweep import convolve_box
 from faltung.compiled.task import Axis, DirectTask
 from faltung.compiled.variants import Row, find_row
 
-__all__ = ["Axis", "DirectTask", "Facts", "PackedWeights", "facts", "pack", "run"]
+__all__ = [
+    "Axis",
+    "DirectTask",
+    "Facts",
+    "PackedWeights",
+    "facts",
+    "pack",
+    "packing_runner",
+    "run",
+    "runner",
+]
 
 
 class Facts(NamedTuple):
@@ -78,6 +87,7 @@ class PackedWeights(NamedTuple):
     biases: NDArray[Any]
     has_bias: bool
     row: Row
+    is_finite: bool
 
 
 def pack(weight: NDArray[Any], task: DirectTask, bias: NDArray[Any] | None = None) -> PackedWeights:
@@ -88,12 +98,27 @@ def pack(weight: NDArray[Any], task: DirectTask, bias: NDArray[Any] | None = Non
     """
     sums = task.sums
     assert sums is not None, task.dtype
-    return PackedWeights(
-        pack_weights(weight, task.groups, task.dtype, sums),
-        pack_bias(bias, task.filters * sums.parts, task.groups, task.dtype, sums),
-        bias is not None,
-        find_row(sums.dtype),
-    )
+    packed, is_finite = pack_weights(weight, task.groups, task.dtype, sums)
+    biases = pack_bias(bias, task.filters * sums.parts, task.groups, task.dtype, sums)
+    return PackedWeights(packed, biases, bias is not None, find_row(sums.dtype), is_finite)
+
+
+def runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], row: Row, has_bias: bool) -> Runner:
+    """What runs a task on arrays of these strides, with weights and biases from `pack`."""
+    sums = task.sums
+    assert sums is not None, task.dtype
+    return runner_of(task, sums, row, has_bias, steps_of(x), steps_of(y))
+
+
+def packing_runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], has_bias: bool) -> Runner:
+    """What runs a task whose sums have its own dtype, with weights and biases as they are.
+
+    Both are contiguous. Weights that are not finite are refused: its result is then not 0.
+    """
+    sums = task.sums
+    assert sums is not None, task.dtype
+    row = find_row(sums.dtype)
+    return runner_of(task, sums, row, has_bias, steps_of(x), steps_of(y), packs=True)
 
 
 def run(task: DirectTask, x: NDArray[Any], packed: PackedWeights, y: NDArray[Any]) -> None:
@@ -111,19 +136,7 @@ def run(task: DirectTask, x: NDArray[Any], packed: PackedWeights, y: NDArray[Any
     y : ndarray, (batch, groups * filters, *spatial)
         Likewise of any strides; must not overlap `x`.
     """
-    sums = task.sums
-    assert sums is not None, task.dtype
     if y.size == 0:
         return
-    kind = prepare(task, sums, packed.row, packed.has_bias, steps_of(x), steps_of(y))
-    jobs, step = kind.schedule.jobs, kind.schedule.workspace
-    threads = min(jobs, parallel.get_num_threads())
-    workspace = take_workspace(threads * step)
-    call = kind.words.copy()
-    call[words.X_BASE] = x.ctypes.data
-    call[words.Y_BASE] = y.ctypes.data
-    call[words.WEIGHTS] = packed.weights.ctypes.data
-    call[words.BIASES] = packed.biases.ctypes.data
-    call[words.WORKSPACE] = workspace.ctypes.data
-    parallel.run(convolve_box, call, jobs, threads)
-    give_back(workspace)
+    status = runner(task, x, y, packed.row, packed.has_bias)(x, y, packed.weights, packed.biases)
+    assert status == 0, "unaligned input"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faltung.compiled import parallel, words
+from faltung.compiled._jit import Job, job
+from faltung.compiled.entry import Packing
+from faltung.compiled.memory import loader, put_word, storer, word
 from faltung.compiled.schedule import chunks_of, split_rows
 from faltung.compiled.task import SumType
 from faltung.compiled.variants import Row, find_row
 
-__all__ = ["pack_bias", "pack_fill", "pack_weights", "packed_shape", "to_sums"]
+__all__ = ["pack_bias", "pack_fill", "pack_weights", "packed_shape", "packing_of", "to_sums"]
 
 
 def to_sums(values: NDArray[Any], dtype: str, sums: SumType) -> NDArray[Any]:
@@ -51,8 +57,91 @@ def packed_shape(
     return groups, channels * taps, blocks * row.rows + singles
 
 
-def pack_weights(weight: NDArray[Any], groups: int, dtype: str, sums: SumType) -> NDArray[Any]:
-    """Weights chunk by chunk; in a chunk block by block as ``[tap][row]``, single rows last.
+def packing_of(groups: int, rows: int, channels: int, taps: int, row: Row) -> Packing:
+    """The job that packs the weights of a convolution; `channels` and `rows` are a group's."""
+    element = row.element
+    blocks, singles = split_rows(rows, row)
+    chunks = chunks_of(channels, taps)
+    block = np.zeros(len(words.PACK_WORDS), np.int64)
+    for place, value in {
+        words.PACK_ROWS: rows,
+        words.PACK_CHANNELS: channels,
+        words.PACK_KERNEL: taps,
+        words.PACK_CHUNK_CHANNELS: chunks.channels,
+        words.PACK_CHUNK_TAPS: chunks.taps,
+        words.PACK_BLOCKS: blocks,
+        words.PACK_BLOCK_ROWS: row.rows,
+        words.PACK_SINGLES: singles,
+        words.PACK_SIZE: element.size,
+        words.PACK_EXPONENT: _EXPONENTS.get(element.dtype, 0),
+    }.items():
+        block[place] = value
+    size = prod(packed_shape(groups, rows, channels, taps, row)) * element.size
+    biases = groups * (blocks * row.rows + singles) * element.size
+    return Packing(packer(element.size), block, groups * (blocks + singles), size, biases)
+
+
+_EXPONENTS = {"float32": 0x7F80_0000, "float64": 0x7FF0_0000_0000_0000}
+"""The bits that are all set in numbers that are not finite."""
+
+
+@cache
+def packer(size: int) -> Job:
+    """The job that packs a block of rows or a single row, its biases too, of elements of `size`.
+
+    Its arguments are the address of `words.PACK_WORDS` and the number of the block, group by group.
+    Chunk by chunk; in a chunk block by block as ``[tap][row]``, rows that do not exist as zeros,
+    single rows last.
+    """
+    kind = f"int{8 * size}"
+    load, store = loader(kind), storer(kind)
+    zero = np.dtype(kind).type(0)
+
+    @job
+    def pack_block(_thread: int, pack: int, number: int) -> None:
+        blocks, block_rows = word(pack, words.PACK_BLOCKS), word(pack, words.PACK_BLOCK_ROWS)
+        in_blocks, singles = blocks * block_rows, word(pack, words.PACK_SINGLES)
+        group, block = number // (blocks + singles), number % (blocks + singles)
+        rows, first = block_rows, block * block_rows
+        if block >= blocks:
+            rows, first = 1, in_blocks + block - blocks
+        filled, group_rows = in_blocks + singles, word(pack, words.PACK_ROWS)
+        kernel = word(pack, words.PACK_KERNEL)
+        channels, step = word(pack, words.PACK_CHANNELS), word(pack, words.PACK_CHUNK_CHANNELS)
+        exponent, tap_step = word(pack, words.PACK_EXPONENT), word(pack, words.PACK_CHUNK_TAPS)
+        depth = channels * kernel
+        source = word(pack, words.PACK_SOURCE) + (group * group_rows + first) * depth * size
+        target = word(pack, words.PACK_TARGET) + group * depth * filled * size
+        not_finite = False
+        for channel in range(0, channels, step):
+            chunk = min(step, channels - channel) * kernel
+            for tap in range(0, chunk, tap_step):
+                taps, start = min(tap_step, chunk - tap), channel * kernel + tap
+                piece = target + (start * filled + first * taps) * size
+                for r in range(rows):
+                    row = source + (r * depth + start) * size
+                    is_there = first + r < group_rows
+                    for t in range(taps):
+                        value = load(row, t) if is_there else zero
+                        store(piece, t * rows + r, value)
+                        not_finite |= (value & exponent) == exponent
+        if not_finite and exponent != 0:
+            put_word(pack, words.PACK_NOT_FINITE, 1)
+        bias, biases = word(pack, words.PACK_BIAS), word(pack, words.PACK_BIASES)
+        for r in range(first, first + rows):
+            value = zero
+            if bias != 0 and r < group_rows:
+                value = load(bias, group * group_rows + r)
+            if biases != 0:
+                store(biases, group * filled + r, value)
+
+    return pack_block
+
+
+def pack_weights(
+    weight: NDArray[Any], groups: int, dtype: str, sums: SumType
+) -> tuple[NDArray[Any], bool]:
+    """Weights in the order of the kernels, see `packer`, and whether all are finite.
 
     Parameters
     ----------
@@ -65,32 +154,16 @@ def pack_weights(weight: NDArray[Any], groups: int, dtype: str, sums: SumType) -
     sums : SumType
         How they are summed.
     """
-    real = _real_weights(weight, dtype, sums)
+    real = np.ascontiguousarray(_real_weights(weight, dtype, sums))
     row = find_row(sums.dtype)
     _, channels, taps = real.shape
     rows = real.shape[0] // groups
-    blocks, singles = split_rows(rows, row)
-    flat = real.reshape(groups, rows, channels * taps)
-    packed = np.zeros(packed_shape(groups, rows, channels, taps, row), sums.dtype)
-    if singles == 0 and rows < blocks * row.rows:
-        filled = np.zeros((groups, blocks * row.rows, channels * taps), sums.dtype)
-        filled[:, :rows] = flat
-        flat = filled
-    in_blocks = blocks * row.rows
-    chunks = chunks_of(channels, taps)
-    together = chunks.channels * taps
-    for first in range(0, channels * taps, together):
-        last = min(channels * taps, first + together)
-        for start in range(first, last, chunks.taps):
-            stop = min(last, start + chunks.taps)
-            count = stop - start
-            # The chunk's memory is one piece; its inner order is not that of `packed`'s axes.
-            piece = packed[:, start:stop].reshape(groups, -1)
-            assert piece.base is not None
-            whole = flat[:, :in_blocks, start:stop].reshape(groups, blocks, row.rows, count)
-            piece[:, : in_blocks * count] = whole.transpose(0, 1, 3, 2).reshape(groups, -1)
-            piece[:, in_blocks * count :] = flat[:, in_blocks:, start:stop].reshape(groups, -1)
-    return packed
+    packed = np.empty(packed_shape(groups, rows, channels, taps, row), sums.dtype)
+    packing = packing_of(groups, rows, channels, taps, row)
+    packing.words[words.PACK_SOURCE] = real.ctypes.data
+    packing.words[words.PACK_TARGET] = packed.ctypes.data
+    parallel.run(packing.job, packing.words, packing.jobs)
+    return packed, not packing.words[words.PACK_NOT_FINITE]
 
 
 def pack_bias(

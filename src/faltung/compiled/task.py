@@ -125,6 +125,13 @@ class DirectTask:
         pixels = prod(axis.outputs for axis in self.axes)
         return rows * pixels * self.channels * self.kernel_taps
 
+    @property
+    def moved_numbers(self) -> int:
+        """Numbers of input and output."""
+        cells = prod(axis.length for axis in self.axes)
+        pixels = prod(axis.outputs for axis in self.axes)
+        return self.batch * self.groups * (self.channels * cells + self.filters * pixels)
+
     @cached_property
     def sums(self) -> SumType | None:
         """How sums are kept, or None for a dtype without kernels."""

@@ -6,6 +6,7 @@ bits do not depend on batch, position, image size or threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from math import prod
@@ -21,7 +22,15 @@ from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
 from faltung.typing import Array
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = [
+    "name",
+    "packing_shortcut",
+    "prepare",
+    "run",
+    "shortcut",
+    "supports",
+    "workspace",
+]
 
 name = "direct"
 MOST_BORDER = 2**16
@@ -69,14 +78,41 @@ def prepare(problem: Problem, operands: Operands) -> direct.PackedWeights | None
         return None
     rule = cast("WeightedSum", problem.recipe.rule)
     weight = np.ascontiguousarray(rule.coefficients(cast("Array", operands.weight)), problem.dtype)
-    # On staged padding a weight that is not finite would make a NaN of a cell that is not there.
-    with np.errstate(all="ignore"):
-        if problem.dtype.kind not in "biu" and not np.isfinite(weight).all():
-            return None
     bias = operands.bias
     if bias is not None:
         bias = np.ascontiguousarray(bias, problem.dtype)
-    return direct.pack(weight, _task_of(problem), bias)
+    packed = direct.pack(weight, _task_of(problem), bias)
+    # On staged padding a weight that is not finite would make a NaN of a cell that is not there.
+    return packed if packed.is_finite else None
+
+
+def shortcut(
+    problem: Problem, x: Array, y: Array, packed: direct.PackedWeights
+) -> Callable[[Array, Array], bool] | None:
+    """What computes y from x for arrays of these strides; it tells whether it could."""
+    if problem.recipe.is_blank:
+        return None
+    run_kind = direct.runner(_task_of(problem), x, y, packed.row, packed.has_bias)
+    weights, biases = packed.weights, packed.biases
+    return lambda x, y: not run_kind(x, y, weights, biases)
+
+
+def packing_shortcut(
+    problem: Problem, x: Array, y: Array, operands: Operands
+) -> Callable[[Array, Array, Array, Array | None], bool] | None:
+    """The same for weights and biases that are packed on the way."""
+    weight, bias = cast("Array", operands.weight), operands.bias
+    held = [weight] if bias is None else [weight, bias]
+    is_as_packed = all(
+        array.dtype == problem.dtype and array.flags.c_contiguous and array.flags.aligned
+        for array in held
+    )
+    is_in_order = cast("WeightedSum", problem.recipe.rule).coefficients(weight) is weight
+    has_own_sums = problem.dtype.name in ("float32", "float64")
+    if problem.recipe.is_blank or not (is_as_packed and is_in_order and has_own_sums):
+        return None
+    run_kind = direct.packing_runner(_task_of(problem), x, y, bias is not None)
+    return lambda x, y, weight, bias: not run_kind(x, y, weight, bias)
 
 
 def run(problem: Problem, x: Array, packed: direct.PackedWeights, y: Array) -> None:

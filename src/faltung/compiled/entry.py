@@ -1,0 +1,171 @@
+"""The way from Python into a call: one native function that takes arrays and does all the rest.
+
+What differs between two calls of a kind are four addresses. Finding them out in Python takes a
+microsecond or two each, more than a small convolution; here they are read from the arrays
+themselves, whose layout in memory (the header of an object, then the address of the data) is part
+of NumPy's binary interface. Packing of weights, jobs and floating-point environment follow in the
+same native call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faltung.compiled import parallel
+from faltung.compiled import words as at
+from faltung.compiled._atomics import MXCSR, call_job, get_mxcsr, set_mxcsr
+from faltung.compiled._jit import Job, kernel
+from faltung.compiled.memory import put_word, word
+
+__all__ = ["Call", "Packing", "Runner", "make_runner"]
+
+Runner = Callable[[Any, Any, Any, Any], int]
+"""Takes x, y, weights and biases; 0, or why nothing was computed: `NOT_FINITE`, `MISALIGNED`."""
+
+NOT_FINITE, MISALIGNED = 1, 2
+_PACK_AT = len(at.ENTRY_WORDS)
+_CALL_AT = _PACK_AT + len(at.PACK_WORDS)
+_OBJECT_HEADER = object.__basicsize__
+
+
+@kernel("intp(int64[::1], uint8[::1], intp, intp, intp, intp)")
+def _enter(template, memory, x, y, weight, bias):  # type: ignore[no-untyped-def]
+    """Copy the template into memory, fill in the addresses, and run what shall run alone.
+
+    `x`, `y`, `weight` and `bias` are addresses of array objects; 0 for no bias.
+    """
+    entry, source = memory.ctypes.data, template.ctypes.data
+    for index in range(word(source, at.ENTRY_COUNT)):
+        put_word(entry, index, word(source, index))
+    pack, call = entry + 8 * _PACK_AT, entry + 8 * _CALL_AT
+    data_at = word(entry, at.ENTRY_DATA_AT)
+    x_data = word(x + data_at, 0)
+    if x_data & word(entry, at.ENTRY_MISALIGNED) != 0:
+        return 2
+    put_word(call, at.X_BASE, x_data)
+    put_word(call, at.Y_BASE, word(y + data_at, 0))
+    put_word(call, at.WORKSPACE, entry + word(entry, at.ENTRY_WORKSPACE_AT))
+    weights, biases = word(weight + data_at, 0), 0
+    if bias != 0:
+        biases = word(bias + data_at, 0)
+    pack_jobs = word(entry, at.ENTRY_PACK_JOBS)
+    if pack_jobs != 0:
+        put_word(pack, at.PACK_SOURCE, weights)
+        put_word(pack, at.PACK_BIAS, biases)
+        weights = entry + word(entry, at.ENTRY_PACKED_AT)
+        biases = entry + word(entry, at.ENTRY_BIASES_AT)
+        put_word(pack, at.PACK_TARGET, weights)
+        put_word(pack, at.PACK_BIASES, biases)
+    put_word(call, at.WEIGHTS, weights)
+    put_word(call, at.BIASES, biases)
+    if word(entry, at.ENTRY_ALONE) == 0:
+        return 0
+    mxcsr = get_mxcsr()
+    set_mxcsr(MXCSR)
+    for number in range(pack_jobs):
+        call_job(word(entry, at.ENTRY_PACK), 0, pack, number)
+    status = word(pack, at.PACK_NOT_FINITE)
+    if status == 0:
+        for number in range(word(entry, at.ENTRY_JOBS)):
+            call_job(word(entry, at.ENTRY_JOB), 0, call, number)
+    set_mxcsr(mxcsr)
+    return status
+
+
+class Call(NamedTuple):
+    """What a kind of call runs: a job, its words, how many there are, workspace of a thread."""
+
+    job: Job
+    words: NDArray[np.int64]
+    jobs: int
+    workspace: int
+    is_short: bool  # not worth waking another thread for
+    item_size: int
+
+
+class Packing(NamedTuple):
+    """The packing of weights that is part of a call, and bytes of what comes out."""
+
+    job: Job
+    words: NDArray[np.int64]
+    jobs: int
+    weight_bytes: int
+    bias_bytes: int
+
+
+def _round_up(size: int) -> int:
+    return -(-size // 64) * 64
+
+
+def make_runner(
+    call: Call,
+    packing: Packing | None,
+    take: Callable[[int], NDArray[np.uint8]],
+    give_back: Callable[[NDArray[np.uint8]], None],
+    alive: object,
+) -> Runner:
+    """The function that runs a kind of call on arrays.
+
+    Parameters
+    ----------
+    call : Call
+        What is run.
+    packing : Packing or None
+        If given, the runner takes weights and biases (None for none) as they are, contiguous.
+    take, give_back : callable
+        Where workspace comes from and goes to.
+    alive : object
+        What the words of the call point to.
+    """
+    front = _round_up(8 * (_CALL_AT + len(call.words)))
+    template = np.zeros(_CALL_AT + len(call.words), np.int64)
+    template[_CALL_AT:] = call.words
+    # Without a compiler there are no addresses: then jobs are shared, which knows what to do.
+    is_alone = bool(call.job.address) and (call.jobs == 1 or call.is_short)
+    workspace_at = front
+    if packing is not None:
+        biases_at = front + _round_up(packing.weight_bytes)
+        workspace_at = biases_at + _round_up(packing.bias_bytes)
+        template[_PACK_AT:_CALL_AT] = packing.words
+        template[at.ENTRY_PACK] = packing.job.address
+        template[at.ENTRY_PACK_JOBS] = packing.jobs
+        template[at.ENTRY_PACKED_AT], template[at.ENTRY_BIASES_AT] = front, biases_at
+    template[at.ENTRY_COUNT] = len(template)
+    template[at.ENTRY_DATA_AT] = _OBJECT_HEADER
+    template[at.ENTRY_MISALIGNED] = call.item_size - 1
+    template[at.ENTRY_ALONE] = is_alone
+    template[at.ENTRY_JOB], template[at.ENTRY_JOBS] = call.job.address, call.jobs
+    template[at.ENTRY_WORKSPACE_AT] = workspace_at
+    enter, size = _enter.function, workspace_at + call.workspace
+
+    def run_alone(x: Any, y: Any, weight: Any, bias: Any) -> int:
+        memory = take(size)
+        status: int = enter(
+            template, memory, id(x), id(y), id(weight), 0 if bias is None else id(bias)
+        )
+        give_back(memory)
+        return status
+
+    def run_shared(x: Any, y: Any, weight: Any, bias: Any) -> int:
+        threads = min(call.jobs, parallel.get_num_threads())
+        memory = take(workspace_at + threads * call.workspace)
+        status: int = enter(
+            template, memory, id(x), id(y), id(weight), 0 if bias is None else id(bias)
+        )
+        if status == 0:
+            block = memory[:front].view(np.int64)
+            if packing is not None:
+                parallel.run(packing.job, block[_PACK_AT:], packing.jobs, threads)
+                status = int(block[_PACK_AT + at.PACK_NOT_FINITE])
+            if status == 0:
+                parallel.run(call.job, block[_CALL_AT:], call.jobs, threads)
+        give_back(memory)
+        return status
+
+    runner = run_alone if is_alone else run_shared
+    runner.alive = alive  # type: ignore[attr-defined]
+    return runner
