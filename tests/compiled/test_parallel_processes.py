@@ -81,45 +81,6 @@ print("right")
     assert output_of(PREPARE + code, FALTUNG_CACHE_DIR=tmp_path) == "right"
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(method, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        PREPARE
-        + """
-def work(number):
-    call()
-    return parallel.get_num_threads()
-
-if __name__ == "__main__":
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    call()
-    context = multiprocessing.get_context(sys.argv[1])
-    with context.Pool(2) as pool:
-        print(sorted(set(pool.map(work, range(20)))))
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
-        print(sorted(set(pool.map(work, range(20)))))
-    process = context.Process(target=work, args=(0,))
-    process.start()
-    process.join(30)
-    print(process.exitcode)
-    call()
-"""
-    )
-    run = f"""
-import runpy, sys
-sys.argv = ["script.py", {method!r}]
-runpy.run_path({str(script)!r}, run_name="__main__")
-"""
-    if method != "fork":  # the children import the script by its path
-        run = f"""
-import subprocess, sys
-sys.exit(subprocess.run([sys.executable, {str(script)!r}, {method!r}]).returncode)
-"""
-    assert output_of(run, FALTUNG_NUM_THREADS=2).split("\n") == ["[1]", "[1]", "0"]
-
-
 def test_sys_exit_code_is_kept():
     assert run_python(PREPARE + "call(); sys.exit(5)").returncode == 5
 
