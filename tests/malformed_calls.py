@@ -4,6 +4,7 @@ import numpy as np
 
 import faltung as ft
 from faltung import DTypeError, FaltungError, OptionError, ShapeError, WindowError
+from malformed_family import FAMILY, FAMILY_OUT_SHAPES, family_rows
 
 X = np.ones((1, 2, 6, 7), np.float32)
 WEIGHT = np.ones((4, 2, 3, 3), np.float32)
@@ -41,6 +42,7 @@ BASES = {
     "Window.then": (WINDOW.then, {"other": ft.Window(3)}),
     "set_precision": (ft.set_precision, {"precision": "highest"}),
     "set_memory_limit": (ft.set_memory_limit, {"limit": None}),
+    **FAMILY,
 }
 OUT_SHAPES = {
     "conv": (1, 4, 4, 5),
@@ -50,6 +52,7 @@ OUT_SHAPES = {
     "pad": (1, 2, 8, 9),
     "Conv.call": (1, 4, 6, 7),
     "Pad.call": (1, 2, 8, 9),
+    **FAMILY_OUT_SHAPES,
 }
 
 NOT_STEPS = [
@@ -90,6 +93,7 @@ def rows():
         yield from part()
     yield from operator_rows()
     yield from window_rows()
+    yield from family_rows()
 
 
 def step_rows():

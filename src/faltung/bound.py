@@ -345,8 +345,12 @@ def _rebuilt(
 
 def _held(operands: Mapping[str, object]) -> dict[str, Array | Spec]:
     """Read-only copies of the arrays, or specs where shapes were given instead of arrays."""
-    given = {name: value for name, value in operands.items() if value is not None}
     required = next(iter(operands.values()), None)
+    given = {  # the first one is not optional
+        name: value
+        for place, (name, value) in enumerate(operands.items())
+        if value is not None or place == 0
+    }
     # Three ints are the shape of a weight, but may be all the numbers of another operand.
     is_weight_shape = "weight" in given and _is_shape(required) and len(required) > 2
     is_shape_only = isinstance(required, Spec) or is_weight_shape
