@@ -92,7 +92,7 @@ def _centred(rows: Array) -> Array:
 def _std_gradient(rows: Array) -> Array:
     """Of a window of equal values, where the deviation has a corner: 0."""
     deviation = rows.std(axis=1, keepdims=True)
-    is_flat = deviation == 0
+    is_flat = rows.max(axis=1, keepdims=True) == rows.min(axis=1, keepdims=True)
     return np.where(is_flat, 0, _centred(rows) / (rows.shape[1] * np.where(is_flat, 1, deviation)))
 
 
