@@ -18,6 +18,10 @@ $(VENV)/.test: $(VENV)/.faltung
 	$(BIN)/python -m pip install --quiet --group test
 	touch $@
 
+$(VENV)/.peers: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group peers
+	touch $@
+
 $(VENV)/.lint: $(VENV)/.faltung
 	$(BIN)/python -m pip install --quiet --group lint
 	touch $@
@@ -46,8 +50,8 @@ format: $(VENV)/.lint
 test-bridges:
 	@echo "test-bridges: nothing to do yet, faltung has no bridges to other array packages"
 
-test-peers:
-	@echo "test-peers: nothing to do yet, no comparison needs a package beyond those of 'make test'"
+test-peers: $(VENV)/.peers
+	$(PYTEST) -n 2 -m "peers"
 
 bench: $(VENV)/.faltung
 	$(BIN)/python benchmarks/compiled.py --json benchmarks/results/compiled.json

@@ -64,8 +64,9 @@ def _textbook_matrix(
 ) -> Array:
     """Row i: the weight of each of n cells in output i."""
     size, factor = given
-    outputs = size if size is not None else floor(n * Fraction(factor))
-    step = Fraction(n, outputs) if size is not None else 1 / Fraction(factor)
+    ratio = Fraction(1 if factor is None else factor).limit_denominator(1000)
+    outputs = size if size is not None else floor(n * ratio)
+    step = Fraction(n, outputs) if size is not None else 1 / ratio
     if align_corners:
         step = Fraction(n - 1, outputs - 1) if outputs > 1 else Fraction(0)
     matrix = np.zeros((outputs, n))
@@ -274,5 +275,12 @@ def _factors(scale_factor: object, rank: int) -> list[Fraction]:
                 f"scale_factor is {shown(scale_factor)}, expected positive numbers",
                 "Give one number, or one an axis",
             )
-        factors.append(Fraction(entry.item() if isinstance(entry, np.number) else entry))
+        factors.append(_meant(entry))
     return factors
+
+
+def _meant(number: Any) -> Fraction:
+    """The simplest ratio that rounds to the given float: 0.7 is 7/10, so 10 cells become 7."""
+    exact = Fraction(number.item() if isinstance(number, np.number) else number)
+    simple = exact.limit_denominator(2**20)
+    return simple if type(number)(float(simple)) == number else exact
