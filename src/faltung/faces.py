@@ -14,7 +14,9 @@ from faltung import adjoint, gradient
 from faltung._case import Case
 from faltung.coverage import coverage
 from faltung.errors import FaltungError, out_of_memory
+from faltung.explanation import Explanation, explain
 from faltung.matrix import matrix
+from faltung.operators._arrays import as_array
 from faltung.report import Report
 from faltung.typing import Array, ArrayLike, DTypeLike, IndexArray, Shape
 
@@ -162,6 +164,48 @@ class Faces:
         array([1, 1, 2, 1, 2, 1, 2, 1, 1])
         """
         return coverage(self._case(input_shape), of)
+
+    @face
+    def explain(self, x: ArrayLike, index: tuple[int, ...]) -> Explanation:
+        """The arithmetic behind one output: the window, the weights, each product, the sum.
+
+        Parameters
+        ----------
+        x : array
+            The data.
+        index : tuple of int
+            Of the output, in the result's own layout; negative numbers count from the end. Of a
+            result with indices, in its first array.
+
+        Returns
+        -------
+        Explanation
+            Prints as text, and as HTML in notebooks; windows of more than 9 × 9 taps are shown in
+            part. Its `total` is ``op(x)[index]`` up to rounding, its `terms` are all cells under
+            the window, those on a border named as such.
+
+        Raises
+        ------
+        PositionError
+            For an index outside the result.
+
+        Examples
+        --------
+        >>> import numpy as np, faltung as ft
+        >>> blur = ft.Conv([[[1, 2, 1]]], padding="same", padding_mode="reflect")
+        >>> print(blur.explain(np.array([[3, 5, 4, 4]]), (0, 0)))
+        Conv: y[0, 0] = 16
+        <BLANKLINE>
+          channel 0
+            window         weight      product
+             (5)  3   5     1  2  1     5  6  5
+        <BLANKLINE>
+          ( ) tap 0 at -1: border (reflect → cell 1)
+        <BLANKLINE>
+          sum of 3 products  16
+        """
+        x = as_array(x, "x")
+        return explain(self._case(x.shape, x.dtype), x, index)
 
     def _weighted_case(self, input_shape: Shape, dtype: DTypeLike | None) -> Case:
         """The operator bound to an input; without dtype and weights, to one of float64."""

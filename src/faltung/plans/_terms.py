@@ -32,7 +32,8 @@ class Term(NamedTuple):
     channel : int
         Of the input, counted over all groups.
     coefficient : number
-        What the cell is multiplied with; the height of a structure; 1 where there is neither.
+        What the cell is multiplied with; the height of a structure, True of a flat one; 1 where
+        there is neither.
     """
 
     tap: Shape
@@ -108,7 +109,7 @@ def terms_of(problem: Problem, operands: Operands, index: Shape) -> Terms:
         structure = rule.in_tap_order(cast("Array", operands.weight)).ravel()
         if structure.dtype.kind == "b":
             seen = seen.where(structure[seen.numbers])
-            heights = np.ones(len(seen.numbers), problem.compute_dtype)
+            heights = np.ones(len(seen.numbers), bool)
         else:
             heights = structure[seen.numbers]
         return seen.terms(np.array([[channel]]), heights[None])

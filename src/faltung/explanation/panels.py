@@ -1,0 +1,191 @@
+"""What text and HTML show of an explanation: grids of numbers, notes, and lines of arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from faltung.explanation.arithmetic import Arithmetic, Window
+from faltung.geometry.stencil import SlidingAxis
+from faltung.plans._rules import Reduction
+from faltung.typing import Array, IndexArray, Shape
+
+__all__ = ["Cell", "Grid", "Panel", "View", "number"]
+
+MOST = 9
+"""Rows and columns of a grid that are shown."""
+MOST_PANELS = 4
+MOST_NOTES = 8
+
+
+class Cell(NamedTuple):
+    """A number in a grid; `kind` is empty, "border", "outside" or "winner"."""
+
+    text: str
+    kind: str = ""
+    note: str = ""
+
+
+class Grid(NamedTuple):
+    """A table of numbers with its name."""
+
+    name: str
+    rows: list[list[Cell]]
+
+
+class Panel(NamedTuple):
+    """Grids beside each other: the window, the weights, the products of one channel."""
+
+    title: str
+    grids: list[Grid]
+    rest: str
+
+
+def number(value: Any) -> str:
+    """A number as short as it can be read."""
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value)
+    if array.ndim:
+        shown = [number(each) for each in array[:MOST]]
+        more = f" … {array.size - MOST} more" if array.size > MOST else ""
+        return " ".join(shown) + more
+    if array.dtype.kind in "biu":
+        return str(int(array))
+    if array.dtype.kind == "c":
+        return f"{complex(array):.5g}"
+    return f"{float(array):.5g}"
+
+
+@dataclass(frozen=True)
+class View:
+    """An explanation, ready to be shown."""
+
+    operator: str
+    index: Shape
+    total: Any
+    window: Window
+    arithmetic: Arithmetic
+
+    @property
+    def title(self) -> str:
+        """The output and its value."""
+        place = ", ".join(map(str, self.index))
+        return f"{self.operator}: y[{place}] = {number(self.total)}"
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is to be said of each tap: where a border shows something."""
+        terms, recipe = self.window.terms, self.window.problem.recipe
+        modes = [axis.mode for axis in recipe.axes if isinstance(axis, SlidingAxis)]
+        takes_part = recipe.rule.is_linear or isinstance(recipe.rule, Reduction)
+        outside = f"outside: {number(recipe.fill)}" if takes_part else "outside: takes no part"
+        is_moved = (terms.positions != terms.cells).any(axis=1)
+        notes = []
+        for cell, is_outside, moved in zip(terms.cells, terms.is_outside, is_moved, strict=True):
+            shown = ",".join(map(str, cell.tolist()))
+            border = f"border ({modes[0]} → cell {shown})" if moved else ""
+            notes.append(outside if is_outside else border)
+        return notes
+
+    @property
+    def border(self) -> list[str]:
+        """The notes in lines: one for each tap on a border, one for all outside."""
+        lines: list[str] = []
+        hidden = 0
+        columns = (self.window.terms.taps, self.window.terms.positions, self.notes)
+        for tap, position, note in zip(*columns, strict=True):
+            if not note.startswith("border"):
+                continue
+            if len(lines) == MOST_NOTES:
+                hidden += 1
+                continue
+            where = ",".join(map(str, tap)), ",".join(map(str, position))
+            lines.append(f"( ) tap {where[0]} at {where[1]}: {note}")
+        if hidden:
+            lines.append(f"( ) {hidden} more taps on the border")
+        outside = [note for note in self.notes if note.startswith("outside")]
+        if outside:
+            taps = "tap" if len(outside) == 1 else "taps"
+            lines.append(f"·   {outside[0]} ({len(outside)} {taps})")
+        return lines
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """The steps, as text."""
+        return [(step.label, number(step.value)) for step in self.arithmetic.steps]
+
+    @property
+    def panels(self) -> list[Panel]:
+        """The window, channel by channel and plane by plane."""
+        if not self.window.values.size:
+            return []
+        *planes, rows, columns = self._shape
+        count = len(self.window.values) * prod(planes)
+        panels = [self._panel(place, (rows, columns)) for place in range(min(count, MOST_PANELS))]
+        if count > MOST_PANELS:
+            what = "planes of taps" if prod(planes) > 1 else "channels"
+            panels[-1] = panels[-1]._replace(
+                rest=f"{panels[-1].rest}… {count - MOST_PANELS} more {what}"
+            )
+        return panels
+
+    @cached_property
+    def _shape(self) -> Shape:
+        """The taps as planes of rows; in rows of nine where they do not fill a grid."""
+        taps = self.window.terms.taps
+        sizes = [len(np.unique(column)) for column in taps.T]
+        if prod(sizes) != len(taps):
+            return -(-len(taps) // MOST), MOST
+        return (1, *sizes) if len(sizes) == 1 else tuple(sizes)
+
+    def _panel(self, number_of_panel: int, shape: tuple[int, int]) -> Panel:
+        planes = prod(self._shape[:-2])
+        channel, plane = divmod(number_of_panel, planes)
+        first = plane * prod(shape)
+        taps = np.arange(first, min(first + prod(shape), self.window.values.shape[1]))
+        found = self.arithmetic
+        columns = [("window", self.window.values), (found.factor, found.factors)]
+        columns.append((found.product, found.products))
+        grids = [
+            Grid(name, self._rows(array[channel], taps, shape, is_window=name == "window"))
+            for name, array in columns
+            if array is not None
+        ]
+        hidden = [size - MOST for size in shape]
+        words = zip(hidden, ("rows", "columns"), strict=True)
+        rest = ", ".join(f"{count} more {word}" for count, word in words if count > 0)
+        return Panel(self._panel_title(channel, plane), grids, f"… {rest} " if rest else "")
+
+    def _panel_title(self, channel: int, plane: int) -> str:
+        channels = np.broadcast_to(self.window.terms.channels, self.window.values.shape)[channel]
+        title = f"channel {channels[0]}"
+        if channels[0] != channels[-1]:
+            title = f"channels {channels[0]} to {channels[-1]}, one for each tap"
+        leading = self._shape[:-2]
+        if prod(leading) > 1:
+            place = np.unravel_index(plane, leading)
+            title += f", taps {','.join(str(int(each)) for each in place)},·,·"
+        return title
+
+    def _rows(
+        self, values: Array, taps: IndexArray, shape: tuple[int, int], *, is_window: bool
+    ) -> list[list[Cell]]:
+        """The numbers of one plane of taps, as many rows and columns as are shown."""
+        rows = []
+        for start in range(0, len(taps), shape[1])[:MOST]:
+            row = taps[start : min(start + shape[1], start + MOST)]
+            rows.append([self._cell(values[tap], int(tap), is_window=is_window) for tap in row])
+        return rows
+
+    def _cell(self, value: Any, tap: int, *, is_window: bool) -> Cell:
+        note = self.notes[tap]
+        if tap == self.arithmetic.winner:
+            return Cell(number(value), "winner", note)
+        if not is_window or not note:
+            return Cell(number(value), "", note)
+        return Cell(number(value), "outside" if note.startswith("outside") else "border", note)
