@@ -10,7 +10,16 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from faltung.errors import OptionError, shown
-from faltung.plans import _resources, copying, direct, phases, positions, separable, stencil
+from faltung.plans import (
+    _resources,
+    copying,
+    direct,
+    phases,
+    pooling,
+    positions,
+    separable,
+    stencil,
+)
 from faltung.plans._problem import Operands, Problem
 from faltung.typing import Array
 
@@ -40,7 +49,15 @@ class Algorithm(Protocol):
         """Compute y from x, both in canonical order."""
 
 
-ALGORITHMS: tuple[Algorithm, ...] = (copying, direct, phases, positions, separable, stencil)
+ALGORITHMS: tuple[Algorithm, ...] = (
+    copying,
+    direct,
+    phases,
+    pooling,
+    positions,
+    separable,
+    stencil,
+)
 
 
 class Plan(NamedTuple):
