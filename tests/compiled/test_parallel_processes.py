@@ -68,7 +68,7 @@ def test_fork_while_others_load_and_compile(tmp_path):
 from compiled_jobs import multiply_denormals
 other = threading.Thread(target=call)
 other.start()
-while "numba" not in sys.modules:
+while "llvmlite" not in sys.modules:
     time.sleep(0.001)
 fork(call)                    # in the middle of an import
 while parallel._pool is None and other.is_alive():

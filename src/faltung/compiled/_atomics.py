@@ -13,6 +13,7 @@ from typing import Any
 
 from faltung.compiled import machine
 from faltung.compiled._jit import intrinsic
+from faltung.compiled.simd import declare
 
 __all__ = [
     "CPU_MASK_BYTES",
@@ -59,11 +60,7 @@ def _pointer(builder: Any, address: Any) -> Any:
 
 
 def _function(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
-    from llvmlite import ir
-    from numba.core import cgutils
-
-    kind = ir.FunctionType(result, arguments)
-    return cgutils.get_or_insert_function(builder.module, kind, name)
+    return declare(builder.module, name, result, arguments)
 
 
 def _build_load(builder: Any, address: Any) -> Any:

@@ -1,10 +1,10 @@
 """Compiled code kept between processes, in a way that can never hurt.
 
 One file a function and circumstance: its name is made of the function's identity and a stamp of
-everything that the machine code depends on, its content a checksum and Numba's own serialisation.
-A file that is missing, torn, altered or not ours is a miss and is written again; a directory that
-cannot be used means compiling in memory. The content is a pickle, so directory and files must
-belong to this user and be writable by nobody else.
+everything that the machine code depends on, its content a checksum and an object file or, of what
+Numba compiled, its own serialisation. A file that is missing, torn, altered or not ours is a miss
+and is written again; a directory that cannot be used means compiling in memory. Machine code and
+pickles are run: directory and files must belong to this user and be writable by nobody else.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+from faltung.compiled import _native
 from faltung.compiled._log import warn_once
 
-__all__ = ["cache_directory", "digest", "make_cache"]
+__all__ = ["cache_directory", "digest", "make_cache", "object_file", "read", "stamp_of", "write"]
 
 _FORMAT = b"faltung compiled code 1\n"
 _STARTED = time.time()
@@ -111,18 +112,43 @@ def source_stamp(path: Path) -> str:
     return hashed.hexdigest()
 
 
-def _circumstances(options: tuple[str, ...]) -> list[str]:
-    """What machine code depends on beside its source and its CPU."""
+def stamp_of(function: FunctionType) -> str:
+    """`source_stamp` of the file that a function stands in; empty if it stands in none."""
+    source = Path(function.__code__.co_filename)
+    return source_stamp(source) if source.is_file() else ""
+
+
+def _circumstances(options: dict[str, Any]) -> list[str]:
+    """What machine code depends on beside its source, its compiler and its CPU."""
     import llvmlite
-    import numba
     import numpy
 
-    versions = [sys.version, numba.__version__, llvmlite.__version__, numpy.__version__]
+    told = sorted(f"{name}={value}" for name, value in options.items())
     numba_settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
-    return [*versions, *options, *numba_settings, os.environ.get("FALTUNG_MAX_ISA", "")]
+    limits = os.environ.get("FALTUNG_MAX_ISA", "")
+    return [sys.version, llvmlite.__version__, numpy.__version__, *told, *numba_settings, limits]
 
 
-def _read(path: Path) -> bytes | None:
+def _file(name: str, identity: str, stamp: list[Any]) -> Path | None:
+    directory = cache_directory()
+    name = re.sub(r"\W", "_", name)[-60:]
+    file = f"{name}-{digest(identity)}-{digest(repr(stamp))}.bin"
+    return directory / file if directory else None
+
+
+def object_file(function: FunctionType, symbol: str, options: dict[str, Any]) -> Path | None:
+    """Where the object file of a function is kept, or None where nothing can be.
+
+    Its content is machine code as LLVM writes it, and no pickle.
+    """
+    sources = stamp_of(function)
+    if not sources:
+        return None
+    stamp = [sources, *_circumstances(options), _native.target_key()]
+    return _file(function.__qualname__, symbol, stamp)
+
+
+def read(path: Path) -> bytes | None:
     """The payload of a cache file, None unless it is whole, unaltered and ours."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         if not _is_private(os.fstat(file.fileno())):
@@ -135,7 +161,7 @@ def _read(path: Path) -> bytes | None:
     return None
 
 
-def _write(path: Path, payload: bytes) -> None:
+def write(path: Path, payload: bytes) -> None:
     """Put a cache file into place in one step; what cannot be written is left out."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
@@ -143,6 +169,7 @@ def _write(path: Path, payload: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(_FORMAT + sha256(payload).digest() + payload)
         temporary.replace(path)
+        _forget_old(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -159,7 +186,7 @@ def _forget_old(path: Path) -> None:
 
 
 def make_cache(
-    function: FunctionType, identity: str, signature: Any, options: tuple[str, ...]
+    function: FunctionType, identity: str, signature: Any, options: dict[str, Any]
 ) -> Any:
     """A cache object for Numba's dispatchers, or None where nothing can be kept.
 
@@ -171,13 +198,14 @@ def make_cache(
         The name that tells `function` from the other variants of a factory.
     signature : numba signature
         Its one signature.
-    options : tuple of str
+    options : dict
         The compiler's options.
     """
-    source = Path(function.__code__.co_filename)
-    sources = source_stamp(source) if source.is_file() else ""
+    sources = stamp_of(function)
     if not sources or cache_directory() is None:
         return None
+    import numba
+
     try:  # names that Numba calls its own: without one of them there is no cache, and no harm
         from numba.core.caching import NullCache
         from numba.core.ccallback import CFunc  # noqa: F401  used beside this cache
@@ -188,17 +216,14 @@ def make_cache(
         warn_once("cache", f"compiled code is not kept between processes: {error}")
         return None
 
-    stamp = [sources, *_circumstances(options)]
-    name = re.sub(r"\W", "_", function.__qualname__)[-60:]
+    stamp = [sources, *_circumstances(options), numba.__version__]
 
     class SafeCache(NullCache):  # type: ignore[misc]  # Numba has no types
         """Numba's cache interface over one checked file."""
 
         def _path(self, codegen: Any) -> Path | None:
-            directory = cache_directory()
-            circumstances = digest(repr([*stamp, codegen.magic_tuple()]))
-            file = f"{name}-{digest(f'{identity} {signature}')}-{circumstances}.bin"
-            return directory / file if directory else None
+            full = [*stamp, codegen.magic_tuple()]
+            return _file(function.__qualname__, f"{identity} {signature}", full)
 
         def load_overload(self, _signature: Any, target_context: Any) -> Any:
             import pickle
@@ -208,7 +233,7 @@ def make_cache(
             # Machine code that is there already needs the runtime's symbols and no more.
             rtsys.initialize(target_context)
             path = self._path(target_context.codegen())
-            payload = _read(path) if path else None
+            payload = read(path) if path else None
             if payload is None:
                 return None
             try:
@@ -221,7 +246,6 @@ def make_cache(
                 result.codegen if hasattr(result, "codegen") else result.library.codegen
             )
             if path is not None and not result.library.has_dynamic_globals:
-                _write(path, dumps(result._reduce()))
-                _forget_old(path)
+                write(path, dumps(result._reduce()))
 
     return SafeCache()

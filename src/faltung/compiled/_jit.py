@@ -1,6 +1,6 @@
 """The one door to the compiler: kernels, jobs and instructions, compiled when first needed.
 
-Importing this module does not import Numba. There are three decorators, and none of them compiles:
+Importing it imports neither Numba nor LLVM. There are three decorators, and none compiles:
 
 ``@kernel("void(intp, float32[:, ::1])")``
     a function that Python or other kernels call, without the interpreter's lock.
@@ -20,22 +20,30 @@ its closure; `key` names it where the closure holds anything else. A kernel must
 module constants that depend on the machine or the environment: the cache knows the source files,
 not the values.
 
+Kernels over numbers and addresses are translated here (`_translate`), without Numba's search for
+what a function could mean; it compiles the others.
+
 Without Numba, or with ``NUMBA_DISABLE_JIT=1``, `available` is False and the plain functions run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging  # noqa: F401  see _before_fork
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from functools import update_wrapper
+from importlib.util import find_spec
 from types import FunctionType
 from typing import Any, TypeVar, overload
 
-from faltung.compiled import _cache, machine
+from faltung.compiled import _cache, _entry, _native, machine
+from faltung.compiled._identity import identify
 from faltung.compiled._log import warn_once
-from faltung.compiled._pipeline import pipeline
+from faltung.compiled._translate import translate
+from faltung.compiled._values import UntranslatableError, parse
 from faltung.errors import OptionError
 
 __all__ = [
@@ -55,18 +63,19 @@ FLAGS = frozenset({"contract", "nsz"})
 
 _JOB_SIGNATURE = "void(intp, intp, intp)"
 
-_reason: str | None = None  # why Numba cannot be used, "" if it can, None before the first look
+_reason: str | None = None  # why nothing can be compiled; "" if it can, None before the look
 _loading = threading.RLock()
-_compiler_lock: Any = None  # Numba's, once it is loaded
+# Taken before Numba's own lock and never inside it: two locks must not be taken in two orders.
+_compiling = threading.RLock()
 
 
 def unavailable_reason() -> str:
-    """Why nothing can be compiled here, or an empty string if it can; loads Numba."""
+    """Why nothing can be compiled here, or an empty string if it can; loads LLVM, not Numba."""
     global _reason  # noqa: PLW0603
     if _reason is None:
         with _loading:
             if _reason is None:
-                _reason = _load_numba()
+                _reason = _look_for_compiler()
                 if _reason:
                     message = f"compiled kernels are off, NumPy does the work: {_reason}"
                     warn_once("numba", message)
@@ -74,24 +83,33 @@ def unavailable_reason() -> str:
 
 
 def available() -> bool:
-    """Whether kernels can be compiled; loads Numba to find out."""
+    """Whether kernels can be compiled; loads LLVM to find out."""
     return not unavailable_reason()
 
 
-def _load_numba() -> str:
-    global _compiler_lock  # noqa: PLW0603
+def _look_for_compiler() -> str:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}:
         return "NUMBA_DISABLE_JIT is set"
     machine.limit_compiler()
     try:
-        import numba
-        from numba.core.compiler_lock import global_compiler_lock
+        # Numba itself, which takes a third of a second, is imported when it has something to do.
+        if sys.modules.get("numba", find_spec("numba")) is None:
+            return "Numba cannot be imported (there is no such module)"
+        import llvmlite.binding  # noqa: F401
     except Exception as error:  # noqa: BLE001  a broken Numba must not take NumPy's paths with it
         return f"Numba cannot be imported ({error})"
-    if numba.config.DISABLE_JIT:
+    if getattr(getattr(sys.modules.get("numba"), "config", None), "DISABLE_JIT", 0):
         return "numba.config.DISABLE_JIT is set"
-    _compiler_lock = global_compiler_lock
     return ""
+
+
+def _numba_lock() -> Any:
+    """Numba's own lock, if it is loaded."""
+    loaded = sys.modules.get("numba.core.compiler_lock")
+    return getattr(loaded, "global_compiler_lock", None)
+
+
+_held_lock: Any = None  # Numba's, while a process forks
 
 
 def _before_fork() -> None:
@@ -100,14 +118,18 @@ def _before_fork() -> None:
     Of such hooks the last one registered runs first. Logging is imported before ours is, because
     who waits here while holding logging's lock waits for a compiler that may want to log.
     """
+    global _held_lock  # noqa: PLW0603
     _loading.acquire()
-    if _compiler_lock is not None:
-        _compiler_lock.acquire()
+    _compiling.acquire()
+    _held_lock = _numba_lock()
+    if _held_lock is not None:
+        _held_lock.acquire()
 
 
 def _after_fork() -> None:
-    if _compiler_lock is not None:
-        _compiler_lock.release()
+    if _held_lock is not None:
+        _held_lock.release()
+    _compiling.release()
     _loading.release()
 
 
@@ -121,38 +143,6 @@ def is_bounds_checked() -> bool:
     """Whether kernels check every index: FALTUNG_BOUNDSCHECK or NUMBA_BOUNDSCHECK is set."""
     names = ("FALTUNG_BOUNDSCHECK", "NUMBA_BOUNDSCHECK")
     return any(os.environ.get(name, "0") not in {"", "0"} for name in names)
-
-
-def _parse(signature: str | Callable[[], Any]) -> Any:
-    from numba.core import sigutils
-
-    given = signature if isinstance(signature, str) else signature()
-    arguments, result = sigutils.normalize_signature(given)
-    return result(*arguments)
-
-
-def _identify(function: FunctionType) -> str:
-    """A name for `function` that differs where the closure or the defaults differ."""
-    cells = [_describe(cell.cell_contents, function) for cell in function.__closure__ or ()]
-    defaults = [_describe(value, function) for value in function.__defaults__ or ()]
-    return f"{function.__module__}.{function.__qualname__}({', '.join(cells + defaults)})"
-
-
-def _describe(value: Any, owner: FunctionType) -> str:
-    if isinstance(value, (Kernel, Job, Intrinsic)):
-        return value.identity
-    if isinstance(value, FunctionType):
-        return _identify(value)
-    if isinstance(value, (tuple, list)):
-        return f"({', '.join(_describe(item, owner) for item in value)})"
-    if value is None or isinstance(value, (int, float, complex, str, bytes, type)):
-        return repr(value)
-    if type(value).__module__.partition(".")[0] in {"llvmlite", "numpy", "numba"}:
-        return f"{type(value).__name__} {value}"
-    raise OptionError(
-        f"key: {owner.__qualname__} closes over {value!r}, which the cache cannot name",
-        "Pass key=, a string that differs for every variant",
-    )
 
 
 class _Compiled:
@@ -171,53 +161,62 @@ class _Compiled:
         self.signature = signature
         self.flags = frozenset(flags)
         self.identity = f"{python.__module__}.{python.__qualname__}[{key}]" if key else ""
-        self.identity = self.identity or _identify(python)
+        self.identity = self.identity or identify(python)
         update_wrapper(self, python)  # type: ignore[arg-type]  # called in the subclasses
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__.lower()} {self.identity}>"
 
-    def _options(self) -> dict[str, Any]:
+    @property
+    def symbol(self) -> str:
+        """The name of its machine code, which no other variant shares."""
+        return f"{self.python.__name__}_{_cache.digest(f'{self.identity} {self.signature}')}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What Numba is told; all of it tells files of the cache apart."""
         return {
             "error_model": "numpy",
             "fastmath": set(self.flags),
             "boundscheck": True if is_bounds_checked() else None,
         }
 
-    def _unique(self) -> FunctionType:
-        """A copy of the function whose name, and so its symbols, no other variant shares.
-
-        Numba numbers symbols by the order of compilation: two variants of one factory that were
-        cached by two processes would both be called ``tile.v1``, and the second one loaded would
-        run the first one's code.
-        """
-        old = self.python
-        copy = FunctionType(
-            old.__code__, old.__globals__, old.__name__, old.__defaults__, old.__closure__
-        )
-        copy.__module__ = old.__module__
-        copy.__qualname__ = f"{old.__qualname__}_{_cache.digest(self.identity)}"
-        return copy
-
     def _compile(self, *, cached: bool) -> Any:
         raise NotImplementedError
 
     def _load(self) -> Any:
         """The compiled form, made now if nobody needed it before."""
-        available()  # limits come before the first compilation, whoever asks for it
-        # Numba's own lock and not another one: two locks could be taken in two orders.
-        with _compiler_lock:
+        with _compiling:
             if self._native is None:
                 self._native = self._compile(cached=True)
         return self._native
 
-    def _cache(self, parsed: Any) -> Any:
-        options = sorted(f"{name}={value}" for name, value in self._options().items())
-        return _cache.make_cache(self.python, self.identity, parsed, tuple(options))
+    def _text(self, *, with_entry: bool) -> str:
+        """Its LLVM, or UntranslatableError where only Numba knows what the function means."""
+        if not _cache.stamp_of(self.python):
+            raise UntranslatableError("the source is not that of this process")
+        return translate(self, with_entry=with_entry)
+
+    def _link(self, symbol: str, *, cached: bool) -> int:
+        """The address of a symbol of its machine code, which comes from the cache if it can."""
+        parse(self.signature)
+        if self.flags:
+            raise UntranslatableError("freedoms of rounding")
+        file = _cache.object_file(self.python, self.symbol, self.options) if cached else None
+        code = _cache.read(file) if file else None
+        if code is not None:
+            with contextlib.suppress(RuntimeError):  # whatever it is, compiling is the cure
+                return _native.address_of(symbol, code)
+        code = _native.compile_object(self._text(with_entry=isinstance(self, Kernel)))
+        if file:
+            _cache.write(file, code)
+        return _native.address_of(symbol, code)
 
 
 class Kernel(_Compiled):
     """A compiled function that runs without the interpreter's lock; see `kernel`."""
+
+    _dispatcher: Any = None
 
     @property
     def function(self) -> Callable[..., Any]:
@@ -229,27 +228,39 @@ class Kernel(_Compiled):
     def __call__(self, *arguments: Any) -> Any:
         return (self._native or self.function)(*arguments)
 
+    def _numba(self) -> Any:
+        from faltung.compiled import _numba
+
+        with _numba.compiler_lock():
+            if self._dispatcher is None:
+                self._dispatcher = _numba.compile_kernel(self, cached=True)
+        return self._dispatcher
+
     @property
     def _numba_type_(self) -> Any:  # how Numba asks what a global is
-        return self._load()._numba_type_
+        return self._numba()._numba_type_
 
     def _compile(self, *, cached: bool) -> Any:
-        import numba
-
-        parsed = _parse(self.signature)
-        compiler = numba.njit(nogil=True, pipeline_class=pipeline(), **self._options())
-        dispatcher = compiler(self._unique())
-        cache = self._cache(parsed) if cached else None
-        if cache is not None:
-            dispatcher._cache = cache
-        dispatcher.compile(parsed)
-        dispatcher.disable_compile()
-        return dispatcher
+        try:
+            address = self._link(self.symbol + _entry.MARK, cached=cached)
+        except UntranslatableError:
+            try:
+                return self._numba()
+            except ImportError as error:  # it is there, and broken
+                warn_once("numba", f"a kernel runs uncompiled: Numba cannot be imported ({error})")
+                return self.python
+        return _entry.callable_at(address, self.python.__name__)
 
     def assembly(self) -> str:
         """The machine code as text, compiled anew."""
         available()
-        return "\n".join(self._compile(cached=False).inspect_asm().values())
+        try:
+            return _native.assembly(self._text(with_entry=False))
+        except UntranslatableError:
+            from faltung.compiled import _numba
+
+            dispatcher = _numba.compile_kernel(self, cached=False)
+            return "\n".join(dispatcher.inspect_asm().values())
 
 
 class Job(_Compiled):
@@ -260,30 +271,34 @@ class Job(_Compiled):
         """The address of the compiled function, or 0 without Numba."""
         if self._native is None and not available():
             return 0
-        return (self._native or self._load()).address  # type: ignore[no-any-return]
+        return self._native or self._load()  # type: ignore[no-any-return]
 
     def __call__(self, thread: int, arguments: int, job: int) -> None:
         self.python(thread, arguments, job)
 
     def _compile(self, *, cached: bool) -> Any:
-        import numba
+        try:
+            return self._link(self.symbol, cached=cached)
+        except UntranslatableError:
+            return self._callback(cached=cached).address
 
-        parsed, pipe = _parse(self.signature), pipeline()
-        cache = self._cache(parsed) if cached else None
-        if cache is None:
-            return numba.cfunc(parsed, pipeline_class=pipe, **self._options())(self._unique())
-        from numba.core.ccallback import CFunc
+    def _callback(self, *, cached: bool) -> Any:
+        from faltung.compiled import _numba
 
-        typed = (parsed.args, parsed.return_type)
-        callback = CFunc(self._unique(), typed, {}, self._options(), pipe)
-        callback._cache = cache  # type: ignore[attr-defined]
-        callback.compile()
+        callback = _numba.compile_job(self, cached=cached)
+        _callbacks.append(callback)  # its code lives as long as it does
         return callback
 
     def assembly(self) -> str:
         """The machine code as text, compiled anew."""
         available()
-        return str(self._compile(cached=False)._library.get_asm_str())
+        try:
+            return _native.assembly(self._text(with_entry=False))
+        except UntranslatableError:
+            return str(self._callback(cached=False)._library.get_asm_str())
+
+
+_callbacks: list[Any] = []
 
 
 class Intrinsic:
@@ -300,8 +315,8 @@ class Intrinsic:
         self.identity = f"{meaning.__module__}.{meaning.__qualname__}[{key}]"
         if not key:
             assert isinstance(builder, FunctionType)
-            self.identity = f"{_identify(meaning)}={_identify(builder)}"
-        self._signature, self._builder = signature, builder
+            self.identity = f"{identify(meaning)}={identify(builder)}"
+        self.signature, self.builder = signature, builder
         self._type: Any = None
         update_wrapper(self, meaning)
 
@@ -314,33 +329,10 @@ class Intrinsic:
     @property
     def _numba_type_(self) -> Any:
         if self._type is None:
-            self._type = self._register()
+            from faltung.compiled import _numba
+
+            self._type = _numba.register(self)
         return self._type
-
-    def _register(self) -> Any:
-        import inspect
-
-        from numba.core.registry import cpu_target
-        from numba.extending import intrinsic as numba_intrinsic
-
-        parsed = _parse(self._signature)
-
-        def typing(_context: Any, *values: Any) -> Any:
-            return (parsed, generate) if len(values) == len(parsed.args) else None
-
-        def generate(context: Any, ir_builder: Any, _signature: Any, values: Any) -> Any:
-            value = self._builder(ir_builder, *values)
-            return context.get_dummy_value() if value is None else value
-
-        # Numba reads the number of arguments from here.
-        first = inspect.Parameter("_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        rest = inspect.signature(self.python).parameters.values()
-        typing.__signature__ = inspect.Signature([first, *rest])  # type: ignore[attr-defined]
-        typing.__name__ = self.python.__name__
-        context = cpu_target.typing_context
-        registered = numba_intrinsic(typing)
-        context.refresh()
-        return context.resolve_value_type(registered)
 
 
 def kernel(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Element", "Emitter", "Interpreter", "memory"]
+__all__ = ["Element", "Emitter", "Interpreter", "declare", "memory"]
 
 Value = Any  # an LLVM value, or what it stands for: a Python int or a NumPy vector
 
@@ -59,6 +59,14 @@ def memory(address: int, dtype: str, count: int = 1) -> NDArray[Any]:
     size = np.dtype(dtype).itemsize * count
     buffer = (ctypes.c_char * size).from_address(int(address))
     return np.frombuffer(memoryview(buffer), np.dtype(dtype), count)
+
+
+def declare(module: Any, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+    """A function of somebody else's by its full name: llvmlite cannot declare those of vectors."""
+    from llvmlite import ir
+
+    known = module.globals.get(name)
+    return known or ir.Function(module, ir.FunctionType(result, arguments), name)
 
 
 class Interpreter:
@@ -195,12 +203,7 @@ class Emitter:
         builder.call(function, [self._pointer(address, ir.IntType(8)), *hints])
 
     def _declare(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
-        """A function of LLVM by its full name: llvmlite cannot declare those of vectors."""
-        module = self._builder.module
-        known = module.globals.get(name)
-        if known is None:
-            known = self._ir.Function(module, self._ir.FunctionType(result, arguments), name)
-        return known
+        return declare(self._builder.module, name, result, arguments)
 
     def load_integer(self, address: Value) -> Value:
         """``load i64``."""
