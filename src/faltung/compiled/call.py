@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from faltung.compiled import words
 from faltung.compiled._jit import Job
 from faltung.compiled.entry import Call, Runner, make_runner
+from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
 from faltung.compiled.memory import address_of
 from faltung.compiled.microkernel import AHEAD
 from faltung.compiled.packing import pack_fill, packing_of
@@ -163,7 +164,14 @@ def prepare(
     call[words.Y_BATCH : words.Y_IS_PLAIN + 1] = (
         y_steps[0], y_steps[1] * task.filters, y_steps[1], item, sums.parts, is_plain,
     )  # fmt: skip
-    stage_job, finish_job = stage(sums.memory, sums.dtype), finish(sums.dtype, sums.memory)
+    finish_job = finish(sums.dtype, sums.memory)
+    if sums.memory == sums.dtype and sums.parts == 1 and has_short_rows(shape.axes, schedule):
+        lanes = row.element.lanes
+        table = gather_table(shape.axes, schedule, x_steps[2:], lanes)
+        call[words.GATHER_TABLE], call[words.GATHER_VECTORS] = keep(table), len(table) // lanes
+        stage_job = gather_stage(sums.dtype, lanes)
+    else:
+        stage_job = stage(sums.memory, sums.dtype)
     jobs = (enter_box, stage_job, sweep_box, run_tile, *row.columns(), finish_job)
     call[words.ENTER : words.FINISH + 1] = [address_of(job) for job in jobs]
     job = multiply_box if schedule.is_direct and is_plain else convolve_box

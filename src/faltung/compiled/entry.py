@@ -32,15 +32,14 @@ _CALL_AT = _PACK_AT + len(at.PACK_WORDS)
 _OBJECT_HEADER = object.__basicsize__
 
 
-@kernel("intp(int64[::1], uint8[::1], intp, intp, intp, intp)")
-def _enter(template, memory, x, y, weight, bias):  # type: ignore[no-untyped-def]
-    """Copy the template into memory, fill in the addresses, and run what shall run alone.
+@kernel("intp(intp, intp, intp, intp, intp, intp)")
+def _enter(template, entry, x, y, weight, bias):  # type: ignore[no-untyped-def]
+    """Copy the template to `entry`, fill in the addresses, and run what shall run alone.
 
-    `x`, `y`, `weight` and `bias` are addresses of array objects; 0 for no bias.
+    All are addresses; those of the last four are of array objects, 0 for no bias.
     """
-    entry, source = memory.ctypes.data, template.ctypes.data
-    for index in range(word(source, at.ENTRY_COUNT)):
-        put_word(entry, index, word(source, index))
+    for index in range(word(template, at.ENTRY_COUNT)):
+        put_word(entry, index, word(template, index))
     pack, call = entry + 8 * _PACK_AT, entry + 8 * _CALL_AT
     data_at = word(entry, at.ENTRY_DATA_AT)
     x_data = word(x + data_at, 0)
@@ -97,6 +96,17 @@ class Packing(NamedTuple):
     bias_bytes: int
 
 
+_SMALL_BYTES, _MOST_SMALL_BLOCKS = 2**18, 8
+_small_blocks: list[tuple[NDArray[np.uint8], int]] = []
+"""Memory of short calls, with its address, which takes as long to find out as a short call."""
+
+
+def _make_small_block() -> tuple[NDArray[np.uint8], int]:
+    memory = np.empty(_SMALL_BYTES + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start:], memory.ctypes.data + start
+
+
 def _round_up(size: int) -> int:
     return -(-size // 64) * 64
 
@@ -140,21 +150,37 @@ def make_runner(
     template[at.ENTRY_ALONE] = is_alone
     template[at.ENTRY_JOB], template[at.ENTRY_JOBS] = call.job.address, call.jobs
     template[at.ENTRY_WORKSPACE_AT] = workspace_at
-    enter, size = _enter.function, workspace_at + call.workspace
+    enter, origin = _enter.function, template.ctypes.data
+    small = _small_blocks if workspace_at + call.workspace <= _SMALL_BYTES else None
 
     def run_alone(x: Any, y: Any, weight: Any, bias: Any) -> int:
-        memory = take(size)
+        if small is None:
+            memory = take(workspace_at + call.workspace)
+            place = memory.ctypes.data
+        else:
+            try:
+                memory, place = small.pop()
+            except IndexError:
+                memory, place = _make_small_block()
         status: int = enter(
-            template, memory, id(x), id(y), id(weight), 0 if bias is None else id(bias)
+            origin, place, id(x), id(y), id(weight), 0 if bias is None else id(bias)
         )
-        give_back(memory)
+        if small is None:
+            give_back(memory)
+        elif len(small) < _MOST_SMALL_BLOCKS:
+            small.append((memory, place))
         return status
 
     def run_shared(x: Any, y: Any, weight: Any, bias: Any) -> int:
         threads = min(call.jobs, parallel.get_num_threads())
         memory = take(workspace_at + threads * call.workspace)
         status: int = enter(
-            template, memory, id(x), id(y), id(weight), 0 if bias is None else id(bias)
+            origin,
+            memory.ctypes.data,
+            id(x),
+            id(y),
+            id(weight),
+            0 if bias is None else id(bias),
         )
         if status == 0:
             block = memory[:front].view(np.int64)
@@ -167,5 +193,5 @@ def make_runner(
         return status
 
     runner = run_alone if is_alone else run_shared
-    runner.alive = alive  # type: ignore[attr-defined]
+    runner.alive = template, alive  # type: ignore[attr-defined]
     return runner

@@ -47,7 +47,8 @@ DIRECT_WORDS = (
     WEIGHTS, WEIGHT_GROUP, WEIGHT_TAP, BIASES, BIAS_GROUP, ZEROS, FLOORS, HAS_EPILOGUE, FILL,
     WORKSPACE, WORKSPACE_STEP, PANEL_AT, SCRATCH_AT, STAGED_AT, SCRATCH_KEEPS,
     ENTER, STAGE, SWEEP, RUN_TILE, WIDE, NARROW, LINE, FINISH, IS_RELU, PLACES,
-) = range(3 * AXIS_SIZE, 3 * AXIS_SIZE + 66)  # fmt: skip
+    GATHER_TABLE, GATHER_VECTORS,
+) = range(3 * AXIS_SIZE, 3 * AXIS_SIZE + 68)  # fmt: skip
 
 # Where scattered results go (`scattering`): the extent of the plane of pixels and the bytes from
 # pixel to pixel, then for each row how far from its group's output its pixel 0 would lie, and which

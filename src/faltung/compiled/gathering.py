@@ -1,0 +1,149 @@
+"""Staging of small inputs by a table: where each staged cell comes from, found out once a shape.
+
+`staging` finds borders, strides and copies while it runs, about 20 ns for each row of a copy. Rows
+of eight pixels make that dearer than the convolution itself. Where one box is the whole output, the
+same cells are seen in every call: a table of byte offsets and a gather instruction stage sixteen of
+them in a few nanoseconds, whatever the border and the strides are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faltung.compiled import words as at
+from faltung.compiled._jit import Job, intrinsic, job
+from faltung.compiled.memory import word
+from faltung.compiled.schedule import Schedule
+from faltung.compiled.simd import Element, Emitter, Interpreter, memory
+from faltung.compiled.task import Axis
+
+__all__ = ["gather_stage", "gather_table", "has_short_rows"]
+
+_MOST_SLOTS = 32
+"""Cells of a row, up to which gathering takes no longer than finding out about the row."""
+_MOST_CELLS = 2**13
+"""Cells of a plane, so that the table stays in L2."""
+_OUTSIDE = -(2**63)
+
+
+def has_short_rows(axes: tuple[Axis, Axis, Axis], schedule: Schedule) -> bool:
+    """Whether a table stages the input sooner than rows do."""
+    plane = axes[1].outputs * axes[2].outputs
+    is_whole = schedule.box_pixels >= plane if schedule.is_flat else True
+    is_whole &= schedule.boxes == tuple(axis.outputs for axis in axes)
+    if schedule.is_direct or not is_whole:
+        return False
+    pairs = zip(schedule.layouts, schedule.boxes, strict=True)
+    cells = prod(layout.cells(box) for layout, box in pairs)
+    return schedule.boxes[2] + schedule.layouts[2].extra <= _MOST_SLOTS and cells <= _MOST_CELLS
+
+
+def gather_table(
+    axes: tuple[Axis, Axis, Axis], schedule: Schedule, steps: tuple[int, ...], lanes: int
+) -> NDArray[np.int64]:
+    """Byte offsets into a channel for each staged cell of a plane, filled up to whole vectors.
+
+    Parameters
+    ----------
+    axes : tuple of three Axis
+        Of the convolution.
+    schedule : Schedule
+        One whose only box is the whole output.
+    steps : tuple of three int
+        Strides of the input in bytes, along the axes.
+    lanes : int
+        Cells of a vector.
+    """
+    offsets, is_outside = [], []
+    for axis, layout, box, step in zip(axes, schedule.layouts, schedule.boxes, steps, strict=True):
+        slots = np.arange(box + layout.extra) * axis.stride - axis.before
+        positions = (np.array(layout.starts)[:, None] + slots).reshape(-1)
+        shown = np.array((*axis.low, *range(axis.length), *axis.high, -1))
+        cells = shown[np.minimum(positions + axis.before, len(shown) - 1)]
+        offsets.append(cells * step)
+        is_outside.append(cells < 0)
+    copies = len(schedule.layouts[2].starts)
+    columns = offsets[2].reshape(copies, 1, 1, -1), is_outside[2].reshape(copies, 1, 1, -1)
+    table = offsets[0][:, None, None] + offsets[1][:, None] + columns[0]
+    table[is_outside[0][:, None, None] | is_outside[1][:, None] | columns[1]] = _OUTSIDE
+    padding = np.full(-table.size % lanes, _OUTSIDE)
+    return np.concatenate([table.ravel(), padding])
+
+
+@cache
+def _gatherer(dtype: str, lanes: int) -> Callable[[int, int, int, int, int], None]:
+    """The instruction that gathers so many vectors of cells from a source into a target."""
+    element = Element(dtype, lanes, True)
+
+    def emit(builder: Any, target: Any, source: Any, table: Any, vectors: Any, fill: Any) -> None:
+        from llvmlite import ir
+
+        machine = Emitter(builder, element)
+        integers, half = ir.VectorType(ir.IntType(64), lanes), ir.IntType(32)
+        zeros = ir.Constant(ir.VectorType(half, lanes), None)
+
+        def splat(value: Any) -> Any:
+            undefined = ir.Constant(integers, ir.Undefined)
+            first = builder.insert_element(undefined, value, half(0))
+            return builder.shuffle_vector(first, undefined, zeros)
+
+        base, outside, rest = (
+            splat(source),
+            splat(ir.IntType(64)(_OUTSIDE)),
+            machine.broadcast(fill),
+        )
+        scalar = rest.type.element
+        pointers = ir.VectorType(ir.PointerType(scalar), lanes)
+        flags = ir.VectorType(ir.IntType(1), lanes)
+        letter = "f" if element.is_float else "i"
+        name = f"llvm.masked.gather.v{lanes}{letter}{8 * element.size}.v{lanes}p0"
+        kind = ir.FunctionType(rest.type, [pointers, half, flags, rest.type])
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+
+        def step(number: Any, _carried: Any) -> list[Any]:
+            place = machine.plus(table, machine.times(number, 8 * lanes))
+            offsets = builder.load(builder.inttoptr(place, ir.PointerType(integers)), align=8)
+            is_inside = builder.icmp_signed("!=", offsets, outside)
+            cells = builder.inttoptr(builder.add(base, offsets), pointers)
+            values = builder.call(function, [cells, half(element.size), is_inside, rest])
+            machine.store(values, machine.plus(target, machine.times(number, element.vector_size)))
+            return []
+
+        machine.loop(vectors, [], step)
+
+    @intrinsic("void(intp, intp, intp, intp, intp)", emit)
+    def gather(target: int, source: int, table: int, vectors: int, fill: int) -> None:
+        machine = Interpreter(element)
+        for number in range(vectors):
+            values = machine.broadcast(fill)
+            for lane, offset in enumerate(
+                memory(table, "int64", vectors * lanes)[number * lanes :][:lanes]
+            ):
+                if offset != _OUTSIDE:
+                    values[lane] = memory(source + int(offset), dtype)[0]
+            machine.store(values, target + number * element.vector_size)
+
+    return gather
+
+
+@cache
+def gather_stage(dtype: str, lanes: int) -> Job:
+    """The job that stages the channels of a box by the table; see `staging.stage`."""
+    gather = _gatherer(dtype, lanes)
+
+    @job
+    def run_gather(block: int, call: int, _job: int) -> None:
+        x, staged = word(block, at.BOX_X), block + word(call, at.STAGED_AT)
+        table, vectors = word(call, at.GATHER_TABLE), word(call, at.GATHER_VECTORS)
+        for channel in range(word(block, at.CHANNEL), word(block, at.CHANNEL_END)):
+            source = x + channel * word(call, at.X_CHANNEL)
+            gather(staged, source, table, vectors, word(call, at.FILL))
+            staged += word(call, at.PLANE_SIZE)
+
+    return run_gather
