@@ -62,7 +62,6 @@ def test_out_on_the_data_and_on_each_operand(name, pattern):
         expected = function(**given, **options)
         for key in given:
             moved, out = overlapping(given, key, expected.shape, pattern)
-            assert np.may_share_memory(out, moved[key]) or pattern == "between the cells"
             assert function(**moved, **options, out=out) is out
             assert np.array_equal(out, expected), (key, data_format)
 
