@@ -175,18 +175,27 @@ def finish_all(
     if second is None:
         return finish(bound, prepared, x, others, out)
     others = tuple(others)
+    if _select.finds_both(prepared, second[1]):
+        beside_it = _resources.allocate(second[0].shape, second[0].dtype)
+        return finish(bound, prepared, x, others, out, beside_it), beside_it  # type: ignore[return-value]
     # `out` may overlap x, so it is written last.
     beside_it = finish(*second, x, others, None)
     return finish(bound, prepared, x, others, out), beside_it  # type: ignore[return-value]
 
 
 def finish(
-    bound: Bound, prepared: _select.Prepared, x: Array, others: Iterable[Array], out: object
+    bound: Bound,
+    prepared: _select.Prepared,
+    x: Array,
+    others: Iterable[Array],
+    out: object,
+    beside_it: Array | None = None,
 ) -> Array:
     """Run the plan on data and hand over the result.
 
     A result goes straight into `out` where it has the right dtype and shares no memory with x
-    or the `others`; else through an array of its own.
+    or the `others`; else through an array of its own. What the second rule gives goes into
+    `beside_it`, if the plan finds both at once.
     """
     problem, canonical = bound.problem, bound.layout.canonical
     target = None if out is None else check_out(out, bound.shape, bound.dtype)
@@ -202,7 +211,11 @@ def finish(
         y = _resources.allocate(bound.shape, problem.result_dtype)
     # Views also where the data or the result has fewer axes: one axis that is split.
     x, laid_out = canonical(x).reshape(problem.input_shape), canonical(y)
-    _select.execute(problem, prepared, x, laid_out.reshape(problem.output_shape))
+    y_laid_out = laid_out.reshape(problem.output_shape)
+    if beside_it is None:
+        _select.execute(problem, prepared, x, y_laid_out)
+    else:
+        _select.execute_both(problem, x, y_laid_out, canonical(beside_it))
     if is_direct:
         return y
     if problem.result_dtype != bound.dtype:

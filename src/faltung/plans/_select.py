@@ -162,3 +162,14 @@ def execute(problem: Problem, prepared: Prepared, x: Array, y: Array) -> None:
     """Compute y from x."""
     if y.size:
         prepared.algorithm.run(problem, x, prepared.operands, y)
+
+
+def finds_both(first: Prepared, second: Prepared) -> bool:
+    """Whether one run of an algorithm finds the largest cells and where they are."""
+    return first.algorithm is pooling and second.algorithm is pooling
+
+
+def execute_both(problem: Problem, x: Array, y: Array, places: Array) -> None:
+    """Compute y and the places of its cells from x, by an algorithm that `finds_both`."""
+    if y.size:
+        pooling.run_with_places(problem, x, y, places)

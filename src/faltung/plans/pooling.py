@@ -33,6 +33,7 @@ LEAST_CELLS = 2**15
 """Where windows see fewer cells, NumPy is quick enough, and the compiler need not be loaded."""
 MOST_TAPS = 2**16
 """Taps of one axis."""
+MOST_PLACES = 2**31 - 1
 PART_BYTES = 3 * 2**20
 """How much of an input that has to be copied is copied at once."""
 NAMED = {"sum": "sum", "mean": "sum", "min": "min", "max": "max"}
@@ -71,6 +72,8 @@ def supports(problem: Problem) -> str | None:
         return f"{cells:,} cells under windows are too few to load compiled code for"
     if prod(problem.output_shape) == 0 or 0 in problem.input_shape:
         return "there is nothing to reduce"
+    if _has_places(problem) and prod(axis.size for axis in recipe.axes) >= MOST_PLACES:
+        return f"a plane has {MOST_PLACES:,} cells or more, whose places it does not count"
     if max(axis.taps for axis in recipe.axes) > MOST_TAPS:
         return f"a window is longer than {MOST_TAPS:,} taps"
     if reason := missing_compiler():
@@ -98,15 +101,17 @@ def _unknown_rule(problem: Problem) -> str | None:
 
 def _dtype(problem: Problem) -> str | None:
     """What the kernels compute in; None for a dtype that has no kernel."""
-    dtype, rule = problem.compute_dtype, problem.recipe.rule
+    dtype = problem.compute_dtype
     if dtype.kind in "fV" and dtype.itemsize == 2:
         return "float32"
-    if dtype.kind == "b":
-        return None if isinstance(rule, Extreme) and rule.gives_position else "uint8"
-    is_narrow = dtype.kind in "iu" and dtype.itemsize < 4
-    if isinstance(rule, Extreme) and (rule.gives_position or problem.recipe.also) and is_narrow:
+    if dtype.kind in "biu" and dtype.itemsize < 4 and _has_places(problem):
         return "int32"
-    return dtype.name if dtype.name in pooling.DTYPES else None
+    return "uint8" if dtype.kind == "b" else dtype.name if dtype.name in pooling.DTYPES else None
+
+
+def _has_places(problem: Problem) -> bool:
+    rule = problem.recipe.rule
+    return isinstance(rule, Extreme) and (rule.gives_position or problem.recipe.also is not None)
 
 
 def workspace(problem: Problem) -> int:
