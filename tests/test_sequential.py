@@ -128,3 +128,83 @@ def test_a_linear_chain_has_a_matrix_shape():
 def test_errors_say_which_operator(call, error, said):
     with pytest.raises(error, match=said):
         call()
+
+
+@pytest.fixture(name="linear")
+def _linear():
+    rng = np.random.default_rng(3)
+    return ft.Sequential(
+        ft.Conv(rng.normal(size=(2, 1, 3, 2)), [1.0, 2], padding=1, padding_mode="reflect"),
+        ft.Sequential(ft.AvgPool((2, 2), stride=1), ft.Resize(scale_factor=(2, 1), mode="linear")),
+        ft.ConvTranspose(rng.normal(size=(2, 1, 3, 3)), stride=2),
+    )
+
+
+def test_the_matrix_is_the_product(linear):
+    x = np.random.default_rng(4).normal(size=(1, 5, 6))
+    matrix = linear.matrix(x.shape)
+    constant = linear(np.zeros_like(x))
+    assert matrix.shape == (linear(x).size, x.size)
+    assert np.allclose(matrix @ x.ravel(), (linear(x) - constant).ravel())
+    assert np.allclose(linear.linear_operator(x.shape) @ x.ravel(), matrix @ x.ravel())
+    g = np.random.default_rng(5).normal(size=linear(x).shape)
+    back = linear.adjoint(x.shape)
+    assert back.output_shape(g.shape) == x.shape
+    assert np.allclose(back(g).ravel(), matrix.T @ g.ravel())
+    assert np.allclose(back.adjoint(g.shape)(x).ravel(), matrix @ x.ravel())
+    assert np.allclose(linear.linear_operator(x.shape).rmatvec(g.ravel()), matrix.T @ g.ravel())
+    assert "Sequential" in repr(back)
+    with pytest.raises(ft.ShapeError, match="adjoint of Sequential"):
+        back(x)
+
+
+def test_the_transpose_is_a_chain():
+    chain = ft.Sequential(ft.Conv(np.ones((2, 1, 3))), ft.Conv(np.ones((3, 2, 2))))
+    assert isinstance(chain.T, ft.Sequential)
+    assert isinstance(chain.adjoint((1, 9)), ft.Sequential)
+    x, g = np.arange(9.0)[None], np.arange(18.0).reshape(3, 6)
+    assert (chain(x) * g).sum() == (x * chain.T(g)).sum()
+    with pytest.raises(ft.ShapeError, match="operator 1 of 1, AvgPool"):
+        _ = ft.Sequential(ft.AvgPool((2,))).T
+
+
+def test_gradients_are_named_after_the_place(linear):
+    x = np.random.default_rng(4).normal(size=(1, 5, 6))
+    y, pullback = linear.vjp(x)
+    g = np.random.default_rng(5).normal(size=y.shape)
+    gradients = pullback(g)
+    assert np.array_equal(y, linear(x))
+    assert set(gradients) == {"input", "0.weight", "0.bias", "2.weight"}
+    assert np.allclose(gradients["input"], linear.adjoint(x.shape)(g))
+    step = 1e-6
+    for place in ((0, 0, 1, 1), (1, 0, 2, 0)):
+        weight = np.array(linear[0].weight)
+        weight[place] += step
+        conv = ft.Conv(weight, linear[0].bias, padding=1, padding_mode="reflect")
+        moved = ft.Sequential(conv, *linear.operators[1:])(x)
+        slope = ((moved - y) * g).sum() / step
+        assert np.isclose(gradients["0.weight"][place], slope, rtol=1e-4)
+
+
+def test_coverage_counts_outputs_by_however_many_ways():
+    chain = ft.Sequential(ft.AvgPool((3,), stride=1), ft.Sequential(ft.AvgPool((2,), stride=2)))
+    matrix = chain.matrix((1, 9)).toarray() != 0
+    assert np.array_equal(chain.coverage((1, 9)), matrix.sum(axis=0))
+    assert np.array_equal(chain.coverage((1, 9), of="output"), matrix.sum(axis=1))
+    with pytest.raises(ft.OptionError, match="Unfold"):
+        ft.Sequential(ft.Unfold((2,))).coverage((1, 9))
+    with pytest.raises(ft.OptionError, match="input"):
+        chain.coverage((1, 9), of="both")
+
+
+def test_the_explanation_is_that_of_the_last_operator(linear):
+    x = np.random.default_rng(4).normal(size=(1, 5, 6))
+    explanation = linear.explain(x, (0, 3, 4))
+    assert np.isclose(explanation.total, linear(x)[0, 3, 4])
+
+
+def test_faces_of_what_is_not_linear_say_which_operator():
+    chain = ft.Sequential(ft.AvgPool((2,)), ft.MaxPool((2,)))
+    for ask in (chain.matrix, chain.adjoint, chain.linear_operator):
+        with pytest.raises(ft.NotLinearError, match="operator 2 of 2, MaxPool"):
+            ask((1, 9))

@@ -7,7 +7,7 @@ taps in use are summed, one contraction an axis.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from faltung.geometry.stencil import StencilAxis
 from faltung.plans import _resources
 from faltung.plans._entries import axis_rows, is_by_tap, shown_outputs
 from faltung.plans._problem import Problem
-from faltung.plans._rules import Morphology, Placement
+from faltung.plans._rules import Morphology, Overlap, Placement
 from faltung.typing import Array, IndexArray, Shape
 
-__all__ = ["coverage"]
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["connections", "coverage"]
 
 ENTRIES_AT_ONCE = 2**17
 
@@ -75,6 +78,32 @@ def _axis_counts(
         cells += np.bincount(rows.cells[is_counted], minlength=axis.size)
         own[some.start : some.stop] = np.count_nonzero(is_counted, axis=1)
     return cells, own
+
+
+def connections(case: Case) -> tuple[csr_array, ...]:
+    """Which outputs and cells of each axis are connected: matrices of ones, (outputs, cells)."""
+    from scipy.sparse import csr_array
+
+    problem = case.bound.problem
+    rule, is_flat = problem.recipe.rule, problem.recipe.is_flat
+    structure = case.operands.weight if isinstance(rule, Morphology) else None
+    has_holes = structure is not None and structure.dtype.kind == "b" and not structure.all()
+    if is_flat or has_holes or isinstance(rule, Placement | Overlap):
+        raise OptionError(
+            f"{case.name} connects cells that its axes alone do not tell",
+            "Ask the operators one by one for their coverage",
+        )
+    joined = []
+    for axis, shown_ones in zip(problem.recipe.axes, shown_outputs(problem), strict=True):
+        cells = axis.index(shown_ones.start, shown_ones.stop)
+        outputs, columns = np.nonzero(cells >= 0)
+        where = outputs + shown_ones.start, cells[outputs, columns]
+        ones = np.ones(len(outputs), np.int64)
+        matrix = csr_array((ones, where), shape=(axis.outputs, axis.size))
+        matrix.sum_duplicates()
+        matrix.data[:] = 1
+        joined.append(matrix)
+    return tuple(joined)
 
 
 def _of_taps(problem: Problem, structure: Array | None, place: int) -> IndexArray:

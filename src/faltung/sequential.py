@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+import numpy as np
+
+from faltung._case import Case
+from faltung._chain import ChainAdjoint, Pullback, chain_coverage, first
 from faltung.chain_report import ChainReport
 from faltung.errors import FaltungError, OptionError, shown
+from faltung.explanation import Explanation
 from faltung.faces import Faces
 from faltung.operators._arrays import as_array
 from faltung.report import Report
-from faltung.typing import Array, ArrayLike, DTypeLike, Shape
+from faltung.typing import Array, ArrayLike, DTypeLike, IndexArray, Shape
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+    from scipy.sparse.linalg import LinearOperator
 
 __all__ = ["Sequential"]
 
@@ -63,7 +72,7 @@ class Sequential(Faces):
         """Apply the operators one after another; of a result with indices, the first element."""
         for place, operator in enumerate(self.operators):
             with _Place(self, place):
-                x = _first(operator(x))
+                x = first(operator(x))
         return as_array(x, "x")
 
     def shapes(self, input_shape: Shape) -> tuple[Shape, ...]:
@@ -103,6 +112,114 @@ class Sequential(Faces):
             with _Place(self, place):
                 y = operator.reference(y)
         return y
+
+    def vjp(self, x: ArrayLike) -> tuple[Array, Pullback]:
+        """The result, and its pullback from a cotangent to the gradients after all arrays.
+
+        The gradients of the operators' own arrays have the operator's place before their name:
+        ``"0.weight"``; of a chain within, ``"2.0.weight"``. ``"input"`` is that of x.
+
+        Examples
+        --------
+        >>> import faltung as ft
+        >>> chain = ft.Sequential(ft.Conv([[[1.0, 2.0]]]), ft.AvgPool((2,)))
+        >>> y, pullback = chain.vjp([[3.0, 5.0, 4.0]])
+        >>> sorted(pullback([[2.0]]))
+        ['0.weight', 'input']
+        """
+        pullbacks = []
+        y = as_array(x, "x")
+        for place, operator in enumerate(self.operators):
+            with _Place(self, place):
+                y, pullback = operator.vjp(y)
+            pullbacks.append(pullback)
+
+        def back(g: ArrayLike) -> dict[str, Array]:
+            gradients: dict[str, Array] = {}
+            for place, pullback in reversed(list(enumerate(pullbacks))):
+                with _Place(self, place):
+                    own = pullback(g)
+                g = own.pop("input")
+                gradients = {f"{place}.{name}": array for name, array in own.items()} | gradients
+            return {"input": np.asarray(g), **gradients}
+
+        return y, back
+
+    def matrix(self, input_shape: Shape, dtype: DTypeLike | None = None) -> csr_array:
+        """The product of the operators' matrices; see `Operator.matrix`."""
+        product = None
+        for place, (operator, shape) in enumerate(
+            zip(self, self.shapes(input_shape), strict=False)
+        ):
+            with _Place(self, place):
+                factor = operator.matrix(shape, dtype)
+            product = factor if product is None else factor @ product
+        return product
+
+    def linear_operator(self, input_shape: Shape, dtype: DTypeLike | None = None) -> LinearOperator:
+        """The linear part for SciPy's solvers, without a matrix; see `Operator.linear_operator`."""
+        product = None
+        for place, (operator, shape) in enumerate(
+            zip(self, self.shapes(input_shape), strict=False)
+        ):
+            with _Place(self, place):
+                factor = operator.linear_operator(shape, dtype)
+            product = factor if product is None else factor @ product
+        return product
+
+    def adjoint(self, input_shape: Shape) -> Any:
+        """The exact conjugate adjoint for inputs of one shape; see `Operator.adjoint`.
+
+        A `Sequential` where every operator's adjoint is an operator of the family.
+        """
+        parts = []
+        shapes = self.shapes(input_shape)
+        for place, (operator, shape) in enumerate(zip(self, shapes, strict=False)):
+            with _Place(self, place):
+                parts.append(operator.adjoint(shape))
+        if all(isinstance(part, Faces) for part in parts):
+            return Sequential(*parts[::-1])
+        return ChainAdjoint(parts[::-1], shapes[::-1])
+
+    def _transpose(self) -> Sequential:
+        parts = []
+        for place, operator in enumerate(self.operators):
+            with _Place(self, place):
+                parts.append(operator.T)
+        return Sequential(*parts[::-1])
+
+    def coverage(self, input_shape: Shape, of: str = "input") -> IndexArray:
+        """How many outputs each input cell takes part in, or how many cells reach each output.
+
+        See `Operator.coverage`. Raises `OptionError` for operators whose windows are not products
+        of their axes: `Unfold`, `Fold`, `MaxUnpool`, `InvolutionLayer`, structures with holes.
+        """
+        cases: list[Case] = []
+        self._collect(tuple(input_shape), cases)
+        try:
+            return chain_coverage(cases, of)
+        except FaltungError as error:
+            raise error.at("Sequential") from None
+
+    def _collect(self, shape: Shape, cases: list[Case]) -> None:
+        """The cases of all operators, those of chains within included."""
+        for place, (operator, own) in enumerate(zip(self, self.shapes(shape), strict=False)):
+            with _Place(self, place):
+                if isinstance(operator, Sequential):
+                    operator._collect(own, cases)
+                else:
+                    cases.append(operator._case(own))
+
+    def explain(self, x: ArrayLike, index: tuple[int, ...]) -> Explanation:
+        """The arithmetic behind one output, in the last operator; see `Operator.explain`.
+
+        What the operators before it give is its data; ``chain[0].explain`` tells theirs.
+        """
+        for operator, place in zip(self.operators[:-1], range(len(self)), strict=False):
+            with _Place(self, place):
+                x = first(operator(x))
+        with _Place(self, len(self) - 1):
+            return self.operators[-1].explain(x, index)
 
     def __len__(self) -> int:
         return len(self.operators)
@@ -159,8 +276,3 @@ class _Place:
             if name.startswith("Sequential"):  # a chain within: its own words say where
                 where = name
             raise type(error)(error.fact, error.advice, where, error.given) from error.__cause__
-
-
-def _first(result: Any) -> Array:
-    first: Array = result[0] if isinstance(result, tuple) else result
-    return first

@@ -1,0 +1,87 @@
+"""What a chain of operators makes of its operators' faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from faltung._case import Case
+from faltung.coverage import connections
+from faltung.errors import OptionError, ShapeError, shown
+from faltung.typing import Array, ArrayLike, IndexArray, Shape
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+__all__ = ["ChainAdjoint", "Pullback", "chain_coverage", "first"]
+
+Pullback = Callable[[ArrayLike], dict[str, Array]]
+
+
+def first(result: Any) -> Array:
+    """What faces work on: of a result with indices, the first element."""
+    array: Array = result[0] if isinstance(result, tuple) else result
+    return array
+
+
+class ChainAdjoint:
+    """The adjoints of a chain's operators in reverse order, for inputs of one shape."""
+
+    def __init__(self, parts: Sequence[Any], shapes: Sequence[Shape]) -> None:
+        self._parts, self._shapes = tuple(parts), tuple(shapes)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """Apply it to an array of the shape of the chain's result."""
+        self._check(np.shape(x))
+        for part in self._parts:
+            x = part(x)
+        return np.asarray(x)
+
+    def output_shape(self, input_shape: Shape | None = None) -> Shape:
+        """The shape of its result; there is only one."""
+        if input_shape is not None:
+            self._check(tuple(input_shape))
+        return self._shapes[-1]
+
+    def adjoint(self, input_shape: Shape | None = None) -> ChainAdjoint:
+        """The way back: the chain itself, without bias and constants."""
+        if input_shape is not None:
+            self._check(tuple(input_shape))
+        shapes = zip(self._parts, self._shapes, strict=False)
+        back = [part.adjoint(shape) for part, shape in shapes]
+        return ChainAdjoint(back[::-1], self._shapes[::-1])
+
+    def _check(self, shape: Shape) -> None:
+        if shape != self._shapes[0]:
+            raise ShapeError(
+                f"x has shape {shape}, expected {self._shapes[0]}",
+                "Ask the chain for the adjoint that belongs to another input_shape",
+            ).at("adjoint of Sequential")
+
+    def __repr__(self) -> str:
+        return f"<adjoint of Sequential: {self._shapes[0]} -> {self._shapes[-1]}>"
+
+
+def chain_coverage(cases: Sequence[Case], of: object) -> IndexArray:
+    """The counts of `Faces.coverage` for operators one after another."""
+    if not (isinstance(of, str) and of in ("input", "output")):
+        raise OptionError(f"of is {shown(of)}, which is not known", "Use 'input' or 'output'")
+    parts = [connections(case) for case in cases]
+    counts: Any = np.ones((), np.int64)
+    for axes in zip(*parts, strict=True):
+        joined = _joined(axes)
+        along = joined.sum(axis=0 if of == "input" else 1)
+        counts = np.multiply.outer(counts, np.asarray(along, np.int64).ravel())
+    result: IndexArray = counts
+    return result
+
+
+def _joined(axes: Sequence[csr_array]) -> csr_array:
+    """Which outputs of the last operator and cells of the first are connected, on one axis."""
+    joined = axes[0]
+    for following in axes[1:]:
+        joined = following @ joined
+        joined.data[:] = 1  # by however many ways
+    return joined
