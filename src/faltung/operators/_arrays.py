@@ -79,15 +79,15 @@ def _converted(value: object, name: str) -> Array:
         ) from None
 
 
-def as_shape(input_shape: object) -> Shape:
-    """`input_shape` as the shape of an array."""
-    given = unpacked(input_shape)
+def as_shape(shape: object, name: str = "input_shape") -> Shape:
+    """`shape` as the shape of an array; `name` is that of the argument."""
+    given = unpacked(shape)
     if not isinstance(given, tuple | list):
         raise ShapeError(
-            f"input_shape is {shown(input_shape)}, expected a tuple of ints",
-            "Pass the shape of the data, such as (1, 3, 224, 224)",
+            f"{name} is {shown(shape)}, expected a tuple of ints",
+            "Pass the shape of an array, such as (1, 3, 224, 224)",
         )
-    return tuple(as_int(size, "input_shape", 0) for size in given)
+    return tuple(as_int(size, name, 0) for size in given)
 
 
 def is_known_dtype(dtype: np.dtype[Any]) -> bool:
