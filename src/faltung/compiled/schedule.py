@@ -31,7 +31,8 @@ _CHUNK_WEIGHT_BYTES = 512 << 10  # weights that are used again for each tile of 
 _BLOCK_WORDS = 64
 _JOB_BYTES = 8 << 20  # that a job may read and write where it lies
 _MOST_MACS = 64_000_000  # of a job: 30 ms where nothing but generic code runs
-_JOB_MACS = 2_000_000  # below this a job is not worth handing out
+_JOB_MACS = 500_000  # below this, 10 µs, a job is not worth handing out
+_LEAST_JOB_BYTES = 192 << 10  # unless it reads and writes so much where it lies
 _WANTED_JOBS = 16
 
 
@@ -210,11 +211,14 @@ def _choose_box(cutter: _Cutter, is_direct: bool) -> tuple[int, int, int]:
     channels = cutter.shape.channels
 
     def is_too_big(box: tuple[int, int, int]) -> bool:
+        moved = 0
         if is_direct:  # nothing is staged, but a job shall not last for ever either
-            is_wide = box[0] * box[2] * (channels + cutter.shape.rows) * cutter.size > _JOB_BYTES
+            moved = box[0] * box[2] * (channels + cutter.shape.rows) * cutter.size
+            is_wide = moved > _JOB_BYTES
         else:
             is_wide = channels * cutter.plane_size(cutter.staged_box(box)) > _STAGED_BYTES
-        is_lonely = cutter.count(box) < _WANTED_JOBS and cutter.macs(box) >= 2 * _JOB_MACS
+        is_long = cutter.macs(box) >= 2 * _JOB_MACS or moved >= 2 * _LEAST_JOB_BYTES
+        is_lonely = cutter.count(box) < _WANTED_JOBS and is_long
         return is_wide or is_lonely or cutter.macs(box) > _MOST_MACS
 
     least = 4 * cutter.wide
