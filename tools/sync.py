@@ -25,6 +25,12 @@ FIXED = {
     "bound": ("Operator",),
     "config": ("reproducible", "set_memory_limit", "set_precision"),
     "compiled.parallel": ("get_num_threads", "set_num_threads"),
+    "conv_gradients": (
+        "conv_input_grad",
+        "conv_transpose_input_grad",
+        "conv_transpose_weight_grad",
+        "conv_weight_grad",
+    ),
     "errors": (
         "DTypeError",
         "FaltungError",

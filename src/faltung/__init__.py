@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     )
     from faltung.compiled.parallel import get_num_threads, set_num_threads
     from faltung.config import reproducible, set_memory_limit, set_precision
+    from faltung.conv_gradients import (
+        conv_input_grad,
+        conv_transpose_input_grad,
+        conv_transpose_weight_grad,
+        conv_weight_grad,
+    )
     from faltung.errors import (
         DTypeError,
         FaltungError,
@@ -139,10 +145,14 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_input_grad",
     "conv_transpose",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "conv_transpose_input_grad",
+    "conv_transpose_weight_grad",
+    "conv_weight_grad",
     "convolve",
     "convolve2d",
     "correlate",
@@ -210,6 +220,10 @@ _MODULES = {
     "reproducible": "config",
     "set_memory_limit": "config",
     "set_precision": "config",
+    "conv_input_grad": "conv_gradients",
+    "conv_transpose_input_grad": "conv_gradients",
+    "conv_transpose_weight_grad": "conv_gradients",
+    "conv_weight_grad": "conv_gradients",
     "DTypeError": "errors",
     "FaltungError": "errors",
     "MissingExtraError": "errors",

@@ -18,14 +18,23 @@ from typing import Any
 import numpy as np
 
 from faltung._case import Case
-from faltung.errors import DTypeError, ShapeError
+from faltung.errors import DTypeError, FaltungError, ShapeError
 from faltung.operators._arrays import as_array
 from faltung.plans import _adjoint, _pullback
 from faltung.plans._rules import PositionSum, WeightedSum
 from faltung.plans._weight_gradient import bias_gradient, weight_gradient
 from faltung.typing import Array, ArrayLike, DTypeLike, Shape
 
-__all__ = ["Pullback", "input_gradient", "require_cotangent", "vjp", "weight_gradients"]
+__all__ = [
+    "Pullback",
+    "as_dtype",
+    "canonical_input",
+    "input_gradient",
+    "is_inexact",
+    "own_input",
+    "require_cotangent",
+    "vjp",
+]
 
 CaseOf = Callable[[Shape, DTypeLike], Case]
 
@@ -82,6 +91,12 @@ class Pullback:
             ``bias``: arrays of the shapes and dtypes of what they belong to; after integers, of
             the dtype of the result.
         """
+        try:
+            return self._apply(g)
+        except FaltungError as error:
+            raise error.at(f"pullback of {self._case.name}") from error.__cause__
+
+    def _apply(self, g: ArrayLike) -> dict[str, Array]:
         case = self._case
         cotangent = require_cotangent(case, as_array(g, "g"), "g")
         if self._is_zero is not None:
@@ -93,14 +108,14 @@ class Pullback:
                 self._adjoint = input_gradient(case)
             gradients = {"input": self._adjoint(laid_out)}
             if self._x is not None:
-                gradients |= weight_gradients(case, self._x, laid_out)
+                gradients |= _weight_gradients(case, self._x, laid_out)
         else:
             gradients = self._pull_back(laid_out)
         return {name: self._finished(name, array) for name, array in gradients.items()}
 
     def _pull_back(self, g: Array) -> dict[str, Array]:
         problem, operands = self._case.bound.problem, self._case.operands
-        x = _canonical(self._case, _given(self._x))
+        x = canonical_input(self._case, _given(self._x))
         sums, structure = _pullback.pull_back(problem, x, operands.weight, g)
         gradients = {"input": sums}
         if structure is not None:
@@ -162,7 +177,8 @@ def require_cotangent(case: Case, g: Array, name: str) -> Array:
         return g.astype(bound.problem.dtype, copy=False)
 
 
-def _canonical(case: Case, x: Array) -> Array:
+def canonical_input(case: Case, x: Array) -> Array:
+    """The data in canonical order."""
     return case.bound.layout.canonical(x).reshape(case.bound.problem.input_shape)
 
 
@@ -178,11 +194,11 @@ def _has_weight_gradient(case: Case) -> bool:
     return isinstance(rule, WeightedSum | PositionSum) and case.operands.weight is not None
 
 
-def weight_gradients(case: Case, x: Array, g: Array) -> Mapping[str, Array]:
+def _weight_gradients(case: Case, x: Array, g: Array) -> Mapping[str, Array]:
     """The gradients after the weight and the bias; x in its own layout, g in canonical order."""
     problem, operands = case.bound.problem, case.operands
     shape = _given(operands.weight).shape
-    gradients = {"weight": weight_gradient(problem, shape, _canonical(case, x), g)}
+    gradients = {"weight": weight_gradient(problem, shape, canonical_input(case, x), g)}
     if operands.bias is not None:
         gradients["bias"] = bias_gradient(problem, g)
     return gradients

@@ -9,7 +9,8 @@ which is quick and, unlike scattering them one by one, has one fixed order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ MOST_RUNS = 8
 """With more runs of even steps, cells are sorted instead."""
 
 
-class _Cells(NamedTuple):
+@dataclass(frozen=True)
+class _Cells:
     """The range of cells on one axis that a block of outputs sees."""
 
     index: IndexArray  # (outputs, taps), counted from `first`; below 0 outside
@@ -147,7 +149,8 @@ def add_at(sums: Array, place: int, cells: IndexArray, values: Array) -> None:
 def _runs(cells: IndexArray) -> list[tuple[int, int]] | None:
     """Where the cells go in even steps, from and to; None for too many runs."""
     breaks = np.flatnonzero(np.diff(np.diff(cells))) + 1
-    runs, first = [], 0
+    runs: list[tuple[int, int]] = []
+    first = 0
     while first < len(cells):
         if len(runs) == MOST_RUNS:
             return None

@@ -39,8 +39,8 @@ def bias_gradient(problem: Problem, g: Array) -> Array:
     """The sum of the cotangents of a filter, but those of windows that "blank" leaves out."""
     recipe = problem.recipe
     if recipe.is_blank:
-        places = (slice(axis.clear_outputs.start, axis.clear_outputs.stop) for axis in recipe.axes)
-        g = g[(..., *places)]
+        places: Any = (..., *(_slice(axis.clear_outputs) for axis in recipe.axes))
+        g = g[places]
     axes = (0, *range(2, g.ndim))
     return cast("Array", g.sum(axis=axes, dtype=sum_dtype(problem)))
 
@@ -152,7 +152,8 @@ class _Products:
             return columns, None
         outside = np.zeros(tuple(map(len, sources)), bool)
         for place, source in enumerate(sources):
-            outside[(*(slice(None),) * place, source < 0)] = True
+            beyond: Any = (*(slice(None),) * place, source < 0)
+            outside[beyond] = True
         shown = _windows(outside[None, None], steps, counts)
         return columns, shown.reshape(columns.shape[2:])
 
@@ -168,9 +169,9 @@ class _Products:
         target: Any = (..., *(_run(places) for places in inside))
         for place, (source, places) in enumerate(zip(sources, inside, strict=True), 2):
             cells = source[places]
-            is_run = len(cells) and (np.diff(cells) == 1).all()
-            cut: Any = _run(cells) if is_run else cells
-            part = part[(*(slice(None),) * place, cut)]
+            is_run = len(cells) > 0 and bool((np.diff(cells) == 1).all())
+            cut: Any = (*(slice(None),) * place, _run(cells) if is_run else cells)
+            part = part[cut]
         slab[target] = part
         return slab
 
