@@ -17,6 +17,7 @@ from faltung.plans import (
     phases,
     pooling,
     positions,
+    resampling,
     separable,
     stencil,
 )
@@ -55,6 +56,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     phases,
     pooling,
     positions,
+    resampling,
     separable,
     stencil,
 )
