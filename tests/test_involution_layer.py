@@ -292,8 +292,50 @@ def test_it_keeps_the_settings_it_was_made_with():
 
 def test_it_is_not_linear():
     layer = ft.InvolutionLayer.init(4, 3, groups=2, rng=0)
-    with pytest.raises(ft.NotLinearError, match="InvolutionLayer"):
-        layer._case((1, 4, 5, 5))
+    for ask in (layer.matrix, layer.linear_operator, layer.adjoint, lambda _: layer.T):
+        with pytest.raises(ft.NotLinearError, match="generated from the input"):
+            ask((1, 4, 5, 5))
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_gradients_are_slopes(data_format, activation):
+    rng = np.random.default_rng(5)
+    held = {
+        "reduce": rng.standard_normal((2, 4, 3, 1)), "span": rng.standard_normal((12, 2, 1, 1)),
+        "reduce_bias": rng.standard_normal(2), "span_bias": rng.standard_normal(12),
+    }  # fmt: skip
+    options = {"kernel_size": (3, 2), "groups": 2, "stride": (2, 1), "activation": activation}
+
+    def made(**changes):
+        return ft.InvolutionLayer(**{**held, **changes}, **options, data_format=data_format)
+
+    layer = made()
+    x = rng.standard_normal((2, 4, 5, 6) if data_format == "channels_first" else (2, 5, 6, 4))
+    y, pullback = layer.vjp(x)
+    assert np.array_equal(y, layer(x))
+    g = rng.standard_normal(y.shape)
+    gradients = pullback(g)
+    assert gradients.keys() == {"input", *held}
+    for name, array in {"input": x, **held}.items():
+        step = 1e-6 * rng.standard_normal(array.shape)
+        if name == "input":
+            ends = layer(x + step), layer(x - step)
+        else:
+            ends = made(**{name: array + step})(x), made(**{name: array - step})(x)
+        slope = ((ends[0] - ends[1]) * g).sum() / 2
+        assert gradients[name].shape == array.shape
+        assert np.isclose(slope, (gradients[name] * step).sum(), rtol=1e-5, atol=1e-12), name
+    with pytest.raises(ft.ShapeError, match="pullback of InvolutionLayer"):
+        pullback(g[:1])
+
+
+def test_one_sample_and_one_output():
+    layer = ft.InvolutionLayer.init(4, 3, groups=2, dtype="float64", rng=0)
+    x = np.random.default_rng(0).standard_normal((4, 5, 6))
+    y, pullback = layer.vjp(x)
+    assert pullback(np.ones_like(y))["input"].shape == x.shape
+    assert np.isclose(layer.explain(x, (1, 2, 3)).total, y[1, 2, 3])
 
 
 R, S = np.ones((4, 16, 1, 1)), np.ones((18, 4, 1, 1))

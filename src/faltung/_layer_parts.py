@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 from faltung.bound import shown_operand
 from faltung.classes import Conv
 from faltung.errors import FaltungError, ShapeError, WindowError, out_of_memory, shown
 from faltung.geometry.arguments import as_int, unpacked
+from faltung.geometry.layout import Layout, layout_of
 from faltung.geometry.window import axis_windows
 from faltung.operators._arrays import as_array
 from faltung.operators._checks import as_generator
 from faltung.report import Report
-from faltung.typing import DTypeLike, Padding, Shape
+from faltung.typing import Array, ArrayLike, DTypeLike, Padding, Shape
 
 __all__ = [
     "HELD",
+    "chained_pullback",
     "check_weights",
+    "checked_layout",
     "checked_padding",
     "count_groups",
     "drawn_weights",
@@ -31,6 +34,7 @@ __all__ = [
     "sized_conv",
 ]
 
+Pullback: TypeAlias = Callable[[ArrayLike], dict[str, Array]]
 SIZE_KEEPING = ("same", "half", "same_lower", "causal")
 """Paddings with which n cells give ``ceil(n / stride)`` outputs."""
 GROUP_CHANNELS = 16
@@ -99,6 +103,23 @@ def check_weights(reduce: Shape, span: Shape, kernel: Shape, groups: int) -> Non
             f"{taps} * {groups} = {prod(kernel) * groups}",
             f"Use a span of shape {(prod(kernel) * groups, *span[1:])}",
         )
+
+
+def checked_layout(shape: Shape, rank: int, channels: int, data_format: str) -> Layout:
+    """The layout of data of this shape, with so many channels and at least a cell an axis."""
+    layout = layout_of(shape, rank, data_format)
+    given, *cells = layout.canonical_shape(shape)[1:]
+    if given != channels:
+        raise ShapeError(
+            f"x has {given} channels, reduce expects {channels}: x {shape}",
+            f"Pass data with {channels} channels",
+        )
+    if 0 in cells:
+        raise WindowError(
+            f"x has spatial axes {tuple(cells)}, and an axis of 0 cells has no output",
+            "Pass data with at least one cell an axis",
+        )
+    return layout
 
 
 def checked_padding(
@@ -185,6 +206,30 @@ def joined_report(made: Report, own: Report, kernel_bytes: int) -> Report:
         algorithm=f"{made.algorithm}, {own.algorithm}",
         rejected={},
     )
+
+
+def chained_pullback(
+    around: Pullback, through: Pullback, restored: Callable[[Array], Array]
+) -> Pullback:
+    """The pullback of a layer, from those of its involution and of its generator.
+
+    The input is seen twice, by the window and by the generator: its gradients add. `restored`
+    brings what belongs to the kernels into the shape that the generator gives.
+    """
+
+    def back(g: ArrayLike) -> dict[str, Array]:
+        with renaming("pullback of InvolutionLayer"):
+            direct = around(g)
+            further = through(restored(direct["weight"]))
+            gradients = {"input": direct["input"] + further.pop("input")}
+            places = sorted({name.partition(".")[0] for name in further}, key=int)
+            for name, gradient in further.items():
+                place, _, held = name.partition(".")
+                argument = ("reduce", "span")[places.index(place)]
+                gradients[argument if held == "weight" else f"{argument}_bias"] = gradient
+            return gradients
+
+    return back
 
 
 def drawn_weights(

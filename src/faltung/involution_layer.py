@@ -6,7 +6,7 @@ the `Sequential` of these is the layer's generator. What it gives for a place is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, NoReturn, Self, cast
 
@@ -15,7 +15,9 @@ import numpy as np
 from faltung._case import Case
 from faltung._layer_parts import (
     HELD,
+    chained_pullback,
     check_weights,
+    checked_layout,
     checked_padding,
     count_groups,
     drawn_weights,
@@ -26,10 +28,11 @@ from faltung._layer_parts import (
 )
 from faltung.classes import AvgPool, Conv, Involution
 from faltung.config import Settings, current_settings
-from faltung.errors import FaltungError, NotLinearError, ShapeError, WindowError
+from faltung.errors import FaltungError, NotLinearError
+from faltung.explanation import Explanation
 from faltung.faces import Faces
 from faltung.geometry.arguments import AMPLE, as_int, as_ints, length_of
-from faltung.geometry.layout import Layout, layout_of
+from faltung.geometry.layout import Layout
 from faltung.operators._arrays import Spec, as_array, as_shape, known_dtype
 from faltung.operators._call import Bound, bind, finish
 from faltung.operators._record import REGISTRY
@@ -79,11 +82,6 @@ class InvolutionLayer(Faces):
     data_format : {"channels_first", "channels_last"}
         Where the data has its channels.
 
-    Attributes
-    ----------
-    generator : Sequential
-        From the input to the kernels, ``(N, G * K, *out)``.
-
     Raises
     ------
     ShapeError
@@ -94,8 +92,8 @@ class InvolutionLayer(Faces):
     Notes
     -----
     ``y = involution(x, span * relu(reduce * avg_pool(x, stride)))``, with the convolutions padded
-    to keep the size. It is not linear. The cost is that of the convolutions on the averaged input,
-    and ``N * C * prod(out) * K`` multiply-adds.
+    to keep the size; `generator` is the chain that gives the kernels. It is not linear. The cost is
+    that of the convolutions on the averaged input, and ``N * C * prod(out) * K`` multiply-adds.
 
     References
     ----------
@@ -161,7 +159,10 @@ class InvolutionLayer(Faces):
             if max(steps) > 1:
                 parts.insert(0, AvgPool(steps, ceil_mode=True, data_format=data_format))
             self._hold(Sequential(*parts), {"groups": count, **window}, current_settings())
-            self._probe()
+            # An ample input finds what is wrong with the border.
+            layout = Layout(rank, True, data_format == "channels_last")
+            ample = layout.own_shape((1, self.channels, *(AMPLE,) * rank))
+            self._bound(ample, first.weight.dtype, second.weight.dtype)
 
     def _hold(
         self, generator: Sequential, parameters: Mapping[str, Any], settings: Settings
@@ -260,9 +261,7 @@ class InvolutionLayer(Faces):
     def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Generate the kernels from x and apply them to it; `out` may overlap x."""
         with renaming():
-            array = as_array(x, "x")
-            layout = self._layout(array.shape)
-            kernels = self._in_groups(self.generator(array), layout)
+            array, kernels = self._generated(x, self.generator)
             bound = self._bound(array.shape, array.dtype, kernels.dtype)
             if out is None:
                 _resources.require_array(bound.shape, bound.problem.dtype, "the result")
@@ -296,33 +295,42 @@ class InvolutionLayer(Faces):
     def reference(self, x: ArrayLike) -> Array:
         """The textbook loops of the parts, one after another, to read and to check."""
         with renaming():
+            array, kernels = self._generated(x, self.generator.reference)
+            return self._involution(kernels).reference(array)
+
+    def vjp(self, x: ArrayLike) -> tuple[Array, Callable[[ArrayLike], dict[str, Array]]]:
+        """The result, and its pullback: gradients after input, reduce, span and their biases."""
+        with renaming():
             array = as_array(x, "x")
             layout = self._layout(array.shape)
-            kernels = self._in_groups(self.generator.reference(array), layout)
-            window = {name: value for name, value in self._parameters.items() if name != "groups"}
-            return Involution(kernels, **window).reference(array)
+            made, through = self.generator.vjp(array)
+            kernels = self._in_groups(made, layout)
+            y, around = self._involution(kernels).vjp(array)
+        shape = layout.canonical_shape(made.shape)
+        return y, chained_pullback(around, through, lambda k: layout.own(k.reshape(shape)))
+
+    def _generated(self, x: ArrayLike, generate: Callable[[Array], Array]) -> tuple[Array, Array]:
+        """The data as an array, and the kernels for it."""
+        array = as_array(x, "x")
+        layout = self._layout(array.shape)
+        return array, self._in_groups(generate(array), layout)
+
+    def _involution(self, kernels: Array) -> Involution:
+        """The operator with kernels that were generated, with the layer's settings."""
+        made = self._convs[0]._made("involution", {"weight": kernels}, self._window())
+        return cast("Involution", made)
+
+    def _window(self) -> dict[str, Any]:
+        return {name: value for name, value in self._parameters.items() if name != "groups"}
 
     def _in_groups(self, made: Array, layout: Layout) -> Array:
         """What the generator gives as kernels: (N, G, K, *out)."""
-        samples, _, *outputs = layout.canonical(made).shape
-        taps = prod(self.kernel_size)
-        return layout.canonical(made).reshape(samples, self.groups, taps, *outputs)
+        canonical, taps = layout.canonical(made), prod(self.kernel_size)
+        return canonical.reshape(len(canonical), self.groups, taps, *canonical.shape[2:])
 
     def _layout(self, shape: Shape) -> Layout:
         """The layout of data of this shape, whose channels and cells are checked."""
-        layout = layout_of(shape, len(self.stride), self.data_format)
-        channels, *cells = layout.canonical_shape(shape)[1:]
-        if channels != self.channels:
-            raise ShapeError(
-                f"x has {channels} channels, reduce expects {self.channels}: x {shape}",
-                f"Pass data with {self.channels} channels",
-            )
-        if 0 in cells:
-            raise WindowError(
-                f"x has spatial axes {tuple(cells)}, and an axis of 0 cells has no output",
-                "Pass data with at least one cell an axis",
-            )
-        return layout
+        return checked_layout(shape, len(self.stride), self.channels, self.data_format)
 
     def _outputs(self, cells: Sequence[int]) -> Shape:
         return tuple(-(-n // s) for n, s in zip(cells, self.stride, strict=True))
@@ -332,38 +340,37 @@ class InvolutionLayer(Faces):
         key = shape, dtype, kernel_dtype
         bound = self._kept.get(key)
         if bound is None:
-            layout, own = self._layout(shape), dict(self._parameters)
-            samples, _, *cells = layout.canonical_shape(shape)
-            kernels = samples, own.pop("groups"), prod(self.kernel_size), *self._outputs(cells)
+            samples, _, *cells = self._layout(shape).canonical_shape(shape)
+            kernels = samples, self.groups, prod(self.kernel_size), *self._outputs(cells)
             specs = {"x": Spec("x", shape, dtype), "weight": Spec("weight", kernels, kernel_dtype)}
-            parameters = {**own, "dtype": None, "algorithm": None}
+            parameters = {**self._window(), "dtype": None, "algorithm": None}
             bound = bind(REGISTRY["involution"], specs, parameters, self._settings)
             if len(self._kept) >= KEPT:
                 self._kept.clear()
             self._kept[key] = bound
         return cast("Bound", bound)
 
-    def _probe(self) -> None:
-        """Bind to an ample input, which finds what is wrong with the border."""
-        rank, is_last = len(self.stride), self.data_format == "channels_last"
-        shape = Layout(rank, True, is_last).own_shape((1, self.channels, *(AMPLE,) * rank))
-        self._bound(shape, self.reduce.dtype, self.span.dtype)
+    def explain(self, x: ArrayLike, index: tuple[int, ...]) -> Explanation:
+        """The arithmetic behind one output, with the kernel that was generated for it."""
+        with renaming():
+            array, kernels = self._generated(x, self.generator)
+            return self._involution(kernels).explain(array, index)
 
-    def _case(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Case:
+    def _case(self, input_shape: Shape = (), dtype: DTypeLike | None = None) -> Case:
         raise NotLinearError(
-            "InvolutionLayer generates its kernels from the input, so that no stencil alone "
-            "says what it does",
+            "the kernels are generated from the input, so that no stencil alone says what it does",
             "Ask its generator, or an Involution with the kernels that the generator gives",
         )
+
+    _transpose = _case
 
     def _dressed(self, error: FaltungError, shape: Shape | None = None) -> FaltungError:
         return type(error)(error.fact, error.advice, "InvolutionLayer")
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
+    def __setattr__(self, name: str, value: object = None) -> NoReturn:
         raise AttributeError("InvolutionLayer is immutable, make a new one")
 
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError("InvolutionLayer is immutable, make a new one")
+    __delattr__ = __setattr__
 
     def __repr__(self) -> str:
         held = {name: getattr(self, name) for name in HELD}
@@ -380,12 +387,6 @@ class InvolutionLayer(Faces):
 
     def __hash__(self) -> int:
         return hash(self._state())
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (self.generator, self._parameters, self._settings)
