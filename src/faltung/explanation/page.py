@@ -33,7 +33,7 @@ def render(view: View) -> str:
 
 def _panel(panel: Panel) -> str:
     grids = "".join(map(_grid, panel.grids))
-    rest = f"<div>{escape(panel.rest.strip())}</div>" if panel.rest else ""
+    rest = f"<div>{escape(', '.join(panel.rest))}</div>" if panel.rest else ""
     return (
         f"<div>{escape(panel.title)}</div>"
         f"<div style='display: flex; flex-wrap: wrap; gap: 1.5em'>{grids}</div>{rest}"

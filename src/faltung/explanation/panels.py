@@ -18,6 +18,8 @@ __all__ = ["Cell", "Grid", "Panel", "View", "number"]
 
 MOST = 9
 """Rows and columns of a grid that are shown."""
+DIGITS = 4
+"""Of the numbers in a grid."""
 MOST_PANELS = 4
 MOST_NOTES = 8
 
@@ -42,23 +44,37 @@ class Panel(NamedTuple):
 
     title: str
     grids: list[Grid]
-    rest: str
+    rest: tuple[str, ...]
 
 
-def number(value: Any) -> str:
-    """A number as short as it can be read."""
+def number(value: Any, digits: int = 7) -> str:
+    """A number as short as it can be read, or several in a row."""
     if isinstance(value, str):
         return value
     array = np.asarray(value)
     if array.ndim:
-        shown = [number(each) for each in array[:MOST]]
-        more = f" … {array.size - MOST} more" if array.size > MOST else ""
-        return " ".join(shown) + more
+        shown = [number(each, digits) for each in array[:MOST]]
+        return " ".join(shown) + (
+            f" {more(array.size - MOST, 'value')}" if array.size > MOST else ""
+        )
     if array.dtype.kind in "biu":
         return str(int(array))
     if array.dtype.kind == "c":
-        return f"{complex(array):.5g}"
-    return f"{float(array):.5g}"
+        return f"{complex(array):.{digits}g}"
+    return f"{float(array):.{digits}g}"
+
+
+def more(count: int, what: str) -> str:
+    """What is not shown."""
+    return f"… {count:,} more {what}{'' if count == 1 else 's'}"
+
+
+def _places(numbers: IndexArray) -> str:
+    """Positions on an axis: ``-1..1`` where they follow each other, else one by one."""
+    first, last = int(numbers[0]), int(numbers[-1])
+    if len(numbers) > 2 and (np.diff(numbers) == 1).all():
+        return f"{first}..{last}"
+    return number(numbers).replace(" ", ",")
 
 
 @dataclass(frozen=True)
@@ -128,20 +144,27 @@ class View:
         count = len(self.window.values) * prod(planes)
         panels = [self._panel(place, (rows, columns)) for place in range(min(count, MOST_PANELS))]
         if count > MOST_PANELS:
-            what = "planes of taps" if prod(planes) > 1 else "channels"
-            panels[-1] = panels[-1]._replace(
-                rest=f"{panels[-1].rest}… {count - MOST_PANELS} more {what}"
-            )
+            rest = more(count - MOST_PANELS, "plane of taps" if prod(planes) > 1 else "channel")
+            panels[-1] = panels[-1]._replace(rest=(*panels[-1].rest, rest))
         return panels
+
+    @cached_property
+    def _axes(self) -> list[IndexArray]:
+        """The taps of each axis."""
+        return [np.unique(column) for column in self.window.terms.taps.T]
+
+    @property
+    def _is_grid(self) -> bool:
+        """Whether every tap of an axis meets every one of the others."""
+        return prod(map(len, self._axes)) == len(self.window.terms.taps)
 
     @cached_property
     def _shape(self) -> Shape:
         """The taps as planes of rows; in rows of nine where they do not fill a grid."""
-        taps = self.window.terms.taps
-        sizes = [len(np.unique(column)) for column in taps.T]
-        if prod(sizes) != len(taps):
-            return -(-len(taps) // MOST), MOST
-        return (1, *sizes) if len(sizes) == 1 else tuple(sizes)
+        if not self._is_grid:
+            return -(-len(self.window.terms.taps) // MOST), MOST
+        sizes = map(len, self._axes)
+        return (1, *sizes) if len(self._axes) == 1 else tuple(sizes)
 
     def _panel(self, number_of_panel: int, shape: tuple[int, int]) -> Panel:
         planes = prod(self._shape[:-2])
@@ -156,10 +179,12 @@ class View:
             for name, array in columns
             if array is not None
         ]
-        hidden = [size - MOST for size in shape]
-        words = zip(hidden, ("rows", "columns"), strict=True)
-        rest = ", ".join(f"{count} more {word}" for count, word in words if count > 0)
-        return Panel(self._panel_title(channel, plane), grids, f"… {rest} " if rest else "")
+        if not self._is_grid:
+            cells = [",".join(map(str, cell)) for cell in self.window.terms.cells.tolist()]
+            grids.insert(0, Grid("cell", self._rows(np.array(cells), taps, shape, is_window=False)))
+        hidden = zip(shape, ("row", "column"), strict=True)
+        rest = tuple(more(size - MOST, what) for size, what in hidden if size > MOST)
+        return Panel(self._panel_title(channel, plane), grids, rest)
 
     def _panel_title(self, channel: int, plane: int) -> str:
         channels = np.broadcast_to(self.window.terms.channels, self.window.values.shape)[channel]
@@ -167,10 +192,15 @@ class View:
         if channels[0] != channels[-1]:
             title = f"channels {channels[0]} to {channels[-1]}, one for each tap"
         leading = self._shape[:-2]
-        if prod(leading) > 1:
-            place = np.unravel_index(plane, leading)
-            title += f", taps {','.join(str(int(each)) for each in place)},·,·"
-        return title
+        if not self._is_grid:
+            return title
+        positions = self.window.terms.positions.reshape(*self._shape, -1)
+        place: Any = np.unravel_index(plane, leading) if leading else ()
+        rows, columns = positions[(*place, slice(None), 0)], positions[(*place, 0)]
+        axes = [f"{int(each)}" for each in columns[0][: len(place)]]
+        if len(self._axes) > 1:
+            axes.append(_places(rows[:, -2]))
+        return f"{title}, cells {' × '.join([*axes, _places(columns[:, -1])])}"
 
     def _rows(
         self, values: Array, taps: IndexArray, shape: tuple[int, int], *, is_window: bool
@@ -185,7 +215,9 @@ class View:
     def _cell(self, value: Any, tap: int, *, is_window: bool) -> Cell:
         note = self.notes[tap]
         if tap == self.arithmetic.winner:
-            return Cell(number(value), "winner", note)
+            return Cell(number(value, DIGITS), "winner", note)
         if not is_window or not note:
-            return Cell(number(value), "", note)
-        return Cell(number(value), "outside" if note.startswith("outside") else "border", note)
+            return Cell(number(value, DIGITS), "", note)
+        return Cell(
+            number(value, DIGITS), "outside" if note.startswith("outside") else "border", note
+        )

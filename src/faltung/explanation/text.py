@@ -10,6 +10,8 @@ __all__ = ["render"]
 
 MARKS = {"": "{} ", "border": "({})", "outside": "· ", "winner": "[{}]"}
 GAP = "   "
+WIDTH = 100
+"""Columns of a terminal that grids beside each other may take."""
 
 
 def render(view: View) -> str:
@@ -26,12 +28,15 @@ def render(view: View) -> str:
 
 
 def _panel(panel: Panel) -> list[str]:
+    """The grids beside each other, or below each other where that is too wide."""
     columns = [_grid(grid) for grid in panel.grids]
-    rows = zip_longest(*columns, fillvalue="")
-    lines = ["  " + panel.title, *("    " + GAP.join(row) for row in rows)]
+    rows = [GAP.join(row) for row in zip_longest(*columns, fillvalue="")]
+    if max(map(len, rows)) > WIDTH:
+        rows = [line for column in columns for line in column]
+    lines = [panel.title, *("  " + row for row in rows)]
     if panel.rest:
-        lines.append("    " + panel.rest.strip())
-    return lines
+        lines.append("  " + ", ".join(panel.rest))
+    return ["  " + line for line in lines]
 
 
 def _grid(grid: Grid) -> list[str]:
