@@ -1,6 +1,7 @@
 """Fold against a brute force over columns, as the adjoint of unfold, and its layouts."""
 
 import itertools
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -194,6 +195,17 @@ def test_workspace_keeps_the_promise_whatever_the_kernel():
         shape = (4, 2 * int(np.prod(kernel)), windows)
         bound = operator._bind(shape, np.dtype(np.float32))
         assert stencil.workspace(bound.problem) <= _resources.WORKSPACE
+
+
+def test_memory_that_is_really_taken():
+    columns = np.broadcast_to(np.float16(1), (1, 4, 2999 * 2999))
+    out = np.empty((1, 1, 3000, 3000), np.float16)
+    tracemalloc.start()
+    ft.fold(columns, (3000, 3000), (2, 2), out=out, algorithm="stencil")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < _resources.WORKSPACE + 2**20
+    assert (out[0, 0, 1:-1, 1:-1] == 4).all()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Max unpooling against assignments one by one, as the way back of max pooling, and its layouts."""
 
+import tracemalloc
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -95,9 +97,11 @@ def test_the_last_of_equal_positions_stays():
     assert np.array_equal(y, assigned_one_by_one(x, indices, (300, 400)))
 
 
+@pytest.mark.parametrize("most_marks", [0, 2**22])
 @pytest.mark.parametrize("at_once", [1, 2, 5, 7, 12, 60])
-def test_blocks_keep_the_order(monkeypatch, at_once):
+def test_blocks_keep_the_order(monkeypatch, at_once, most_marks):
     monkeypatch.setattr(_spread, "AT_ONCE", at_once)
+    monkeypatch.setattr(_spread, "MOST_MARKS", most_marks)
     for seed in range(20):
         x, indices, window, sizes = random_case(seed)
         expected = assigned_one_by_one(x, indices, sizes)
@@ -186,6 +190,21 @@ def test_workspace_keeps_the_promise():
         (1, 8, 512, 512), np.dtype(np.float32)
     ).problem  # fmt: skip
     assert stencil.workspace(problem) <= _resources.WORKSPACE
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_memory_that_is_really_taken(data_format):
+    x = np.broadcast_to(np.float32(1), (1, 2, 1000, 1000))
+    indices = np.broadcast_to(np.arange(10**6).reshape(1000, 1000) * 4, x.shape)
+    out = np.empty((1, 2, 2000, 2000), np.float32)
+    if data_format == "channels_last":
+        x, indices, out = (np.moveaxis(a, 1, -1) for a in (x, indices, out))
+    tracemalloc.start()
+    ft.max_unpool(x, indices, 2, out=out, data_format=data_format, algorithm="stencil")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < _resources.WORKSPACE
+    assert np.count_nonzero(out) == x.size
 
 
 ONES, ZEROS = np.ones((1, 2, 2, 2)), np.zeros((1, 2, 2, 2), np.int64)

@@ -17,6 +17,8 @@ __all__ = ["overlap", "place_cells", "placement_bytes"]
 
 AT_ONCE = 2**16
 """Cells that are placed together."""
+MOST_MARKS = 2**22
+"""Cells of a block's output for which each has a mark."""
 BYTES_A_CELL = 96
 """What a cell takes meanwhile: value, position, both sorted, and its coordinates."""
 
@@ -43,7 +45,8 @@ def overlap(problem: Problem, x: Array, outputs: Box) -> Array:
 
 def placement_bytes(problem: Problem) -> int:
     """The workspace of `place_cells`."""
-    return BYTES_A_CELL * min(AT_ONCE, prod(problem.input_shape))
+    marks = min(MOST_MARKS, prod(problem.output_shape))
+    return BYTES_A_CELL * min(AT_ONCE, prod(problem.input_shape)) + marks
 
 
 def place_cells(x: Array, positions: IndexArray, y: Array) -> None:
@@ -62,13 +65,21 @@ def place_cells(x: Array, positions: IndexArray, y: Array) -> None:
         values, flat = x[cells].ravel(), positions[cells].reshape(*planes.shape[:2], -1)
         plane = np.arange(prod(planes.shape[:2])).reshape(*planes.shape[:2], 1)
         flat = (flat + plane * prod(y.shape[2:])).ravel()
-        if _has_equals(flat):
+        if _has_equals(flat, planes.size):
             # NumPy promises no order of assignments: of equals, only the last is assigned.
             flat, from_the_end = np.unique(flat[::-1], return_index=True)
             values = values[::-1][from_the_end]
-        planes[np.unravel_index(flat, planes.shape)] = values
+        if planes.flags.c_contiguous:
+            planes.reshape(-1)[flat] = values
+        else:
+            planes[np.unravel_index(flat, planes.shape)] = values
 
 
-def _has_equals(numbers: IndexArray) -> bool:
+def _has_equals(numbers: IndexArray, limit: int) -> bool:
+    """Whether some of the numbers, all below `limit`, are equal."""
+    if limit <= MOST_MARKS:  # twenty times as quick as sorting
+        is_taken = np.zeros(limit, bool)
+        is_taken[numbers] = True
+        return np.count_nonzero(is_taken) < numbers.size
     ordered = np.sort(numbers)
     return bool((ordered[1:] == ordered[:-1]).any())
