@@ -38,8 +38,9 @@ class Blocking:
 
 def block_bytes(problem: Problem, blocking: Blocking, itemsize: int) -> int:
     """The workspace of a block: slab, table, gathered cells and sums."""
-    if isinstance(problem.recipe.rule, Overlap):  # sums alone, what is read is not copied
-        return itemsize * blocking.samples * blocking.groups * prod(blocking.outputs)
+    if isinstance(problem.recipe.rule, Overlap):  # what is read is not copied
+        sums = blocking.samples * blocking.groups * prod(blocking.outputs)
+        return 2 * itemsize * sums  # also those of the block before, until they are replaced
     gathered = prod(blocking.taps) * prod(blocking.outputs)
     slab, axis_tables = 1, 0
     spans = zip(problem.recipe.axes, blocking.outputs, blocking.taps, strict=True)
