@@ -55,6 +55,7 @@ test-peers: $(VENV)/.peers
 
 bench: $(VENV)/.faltung
 	$(BIN)/python benchmarks/compiled.py --json benchmarks/results/compiled.json
+	$(BIN)/python benchmarks/start_up.py --json benchmarks/results/start_up.json
 
 docs:
 	@echo "docs: nothing to build yet, documentation lives in README.md, docs/ and the docstrings"
