@@ -46,8 +46,12 @@ class AdaptiveAxis(PlainColumns):
 
     def index(self, start: int, stop: int) -> IndexArray:
         """Rows `start` to `stop` of the table, shape ``(stop - start, taps)``."""
+        return self.columns(start, stop, range(self.taps))
+
+    def columns(self, start: int, stop: int, taps: range) -> IndexArray:
+        """Some neighbouring columns of those rows, shape ``(stop - start, len(taps))``."""
         first, end = self._bins(start, stop)
-        cells = first[:, None] + np.arange(self.taps)
+        cells = first[:, None] + np.arange(taps.start, taps.stop)
         return np.where(cells < end[:, None], cells, -1)
 
     def divisors(self, start: int, stop: int) -> IndexArray:

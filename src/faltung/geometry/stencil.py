@@ -8,7 +8,7 @@ that an axis of 10**9 cells costs nothing until somebody asks for its rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -62,6 +62,9 @@ class StencilAxis(Protocol):
     def index(self, start: int, stop: int) -> IndexArray:
         """Rows `start` to `stop` of the table, shape ``(stop - start, taps)``."""
 
+    def columns(self, start: int, stop: int, taps: range) -> IndexArray:
+        """Some neighbouring columns of those rows, shape ``(stop - start, len(taps))``."""
+
     def count_real_taps(self) -> int:
         """Pairs of output and tap that lie inside the input."""
 
@@ -74,6 +77,14 @@ class PlainColumns:
 
     outputs: int
     taps: int
+
+    def index(self, start: int, stop: int) -> IndexArray:
+        """Rows `start` to `stop` of the table, shape ``(stop - start, taps)``."""
+        raise NotImplementedError
+
+    def columns(self, start: int, stop: int, taps: range) -> IndexArray:
+        """Some neighbouring columns of those rows, shape ``(stop - start, len(taps))``."""
+        return self.index(start, stop)[:, taps.start : taps.stop]
 
     @property
     def kernel_taps(self) -> IndexArray:
@@ -150,6 +161,11 @@ class SlidingAxis(PlainColumns):
     def index(self, start: int, stop: int) -> IndexArray:
         """Rows `start` to `stop` of the table, shape ``(stop - start, taps)``."""
         return source_index(self.mode, self.positions(start, stop), self.size)
+
+    def columns(self, start: int, stop: int, taps: range) -> IndexArray:
+        """Some neighbouring columns of those rows, shape ``(stop - start, len(taps))``."""
+        part = replace(self, taps=len(taps), before=self.before - taps.start * self.dilation)
+        return part.index(start, stop)
 
     def count_real_taps(self) -> int:
         """Pairs of output and tap that lie inside the input."""

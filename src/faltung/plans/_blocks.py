@@ -9,7 +9,15 @@ from math import prod
 
 from faltung.plans._problem import Problem
 from faltung.plans._resources import WORKSPACE
-from faltung.plans._rules import Overlap, PositionSum, WeightedSum
+from faltung.plans._rules import (
+    Extreme,
+    Mean,
+    Morphology,
+    Overlap,
+    PositionSum,
+    PowerSum,
+    WeightedSum,
+)
 from faltung.typing import Shape
 
 __all__ = [
@@ -79,27 +87,28 @@ def choose_blocking(problem: Problem, itemsize: int) -> Blocking:
     channel and tap by tap whatever the blocks are.
     """
     blocking = whole_blocking(problem)
-    is_sum = isinstance(problem.recipe.rule, WeightedSum)
+    rule = problem.recipe.rule
+    cuts_taps = isinstance(rule, WeightedSum | Mean | PowerSum | Extreme | Morphology)
     while block_bytes(problem, blocking, itemsize) > WORKSPACE:
-        smaller = _smaller(blocking, is_sum=is_sum)
+        smaller = _smaller(blocking, cuts_taps=cuts_taps)
         if smaller == blocking:
             break
         blocking = smaller
     return blocking
 
 
-def _smaller(blocking: Blocking, *, is_sum: bool) -> Blocking:
+def _smaller(blocking: Blocking, *, cuts_taps: bool) -> Blocking:
     if blocking.samples > 1:
         return replace(blocking, samples=_half(blocking.samples))
     if blocking.groups > 1:
         return replace(blocking, groups=_half(blocking.groups))
     if prod(blocking.outputs) > 512:
         return replace(blocking, outputs=_halved_at_largest(blocking.outputs))
-    if is_sum and blocking.channels > 1:
+    if cuts_taps and blocking.channels > 1:
         return replace(blocking, channels=_half(blocking.channels))
     if prod(blocking.outputs) > 1:
         return replace(blocking, outputs=_halved_at_largest(blocking.outputs))
-    return replace(blocking, taps=halved_at_first(blocking.taps)) if is_sum else blocking
+    return replace(blocking, taps=halved_at_first(blocking.taps)) if cuts_taps else blocking
 
 
 def _half(count: int) -> int:

@@ -21,7 +21,18 @@ from faltung.plans._rules import (
 )
 from faltung.typing import Array, IndexArray
 
-__all__ = ["REDUCE", "Gathered", "places_of", "winning_tap"]
+__all__ = [
+    "REDUCE",
+    "Gathered",
+    "divide",
+    "extreme",
+    "morphology",
+    "places_of",
+    "sum_powers",
+    "sum_taps",
+    "take_root",
+    "winning_tap",
+]
 
 
 class Gathered(NamedTuple):
@@ -29,6 +40,7 @@ class Gathered(NamedTuple):
 
     `cells` is (samples, groups, channels, taps, positions); `is_outside` (taps, positions) or None;
     `weight` what the plan prepared of the operator's array, cut to these samples and groups.
+    `taps` are the taps that there are, None for all.
     """
 
     problem: Problem
@@ -36,6 +48,7 @@ class Gathered(NamedTuple):
     is_outside: Array | None
     outputs: Box
     weight: Array | None
+    taps: Box | None = None
 
 
 def copy(gathered: Gathered) -> Array:
@@ -46,8 +59,17 @@ def copy(gathered: Gathered) -> Array:
 
 def mean(gathered: Gathered) -> Array:
     """Sum over the taps, then one division."""
+    return divide(gathered, sum_taps(gathered))
+
+
+def sum_taps(gathered: Gathered) -> Array:
+    """The sum over the taps."""
+    return _sum_of_taps(gathered.problem, gathered.cells)
+
+
+def divide(gathered: Gathered, sums: Array) -> Array:
+    """Sums by what the mean's windows divide by; they are overwritten."""
     rule = cast("Mean", gathered.problem.recipe.rule)
-    sums = _sum_of_taps(gathered.problem, gathered.cells)
     divisor: Any = 1 if rule.divisor is None else rule.divisor
     if rule.divisor is None:
         for axis, box in zip(gathered.problem.recipe.axes, gathered.outputs, strict=True):
@@ -83,11 +105,22 @@ def interpolate(gathered: Gathered) -> Array:
 
 def power_sum(gathered: Gathered) -> Array:
     """The norm of each window."""
+    return take_root(gathered, sum_powers(gathered))
+
+
+def sum_powers(gathered: Gathered) -> Array:
+    """The sum of the powers, or the largest size for an infinite order."""
     order = cast("PowerSum", gathered.problem.recipe.rule).order
     sizes = np.abs(gathered.cells)
     if np.isinf(order):
         return cast("Array", sizes.max(axis=3))
-    return _sum_of_taps(gathered.problem, sizes**order) ** (1 / order)
+    return _sum_of_taps(gathered.problem, sizes**order)
+
+
+def take_root(gathered: Gathered, sums: Array) -> Array:
+    """From the sum of the powers to the norm."""
+    order = cast("PowerSum", gathered.problem.recipe.rule).order
+    return sums if np.isinf(order) else sums ** (1 / order)
 
 
 def extreme(gathered: Gathered) -> Array:
@@ -122,19 +155,27 @@ def _places(gathered: Gathered) -> Array:
     """The flat place in the input's plane of each tap of each position."""
     axes, rank = gathered.problem.recipe.axes, len(gathered.outputs)
     flat: Any = 0
-    for place, (axis, box) in enumerate(zip(axes, gathered.outputs, strict=True)):
+    taps = gathered.taps or tuple(range(axis.taps) for axis in axes)
+    parts = zip(axes, gathered.outputs, taps, strict=True)
+    for place, (axis, box, some) in enumerate(parts):
         spread = [1] * (2 * rank)
-        spread[place], spread[rank + place] = axis.taps, len(box)
-        flat = flat * axis.size + axis.index(box.start, box.stop).T.reshape(spread)
+        spread[place], spread[rank + place] = len(some), len(box)
+        index = axis.columns(box.start, box.stop, some)
+        flat = flat * axis.size + index.T.reshape(spread)
     return cast("Array", flat.reshape(gathered.cells.shape[3:]))
 
 
 def morphology(gathered: Gathered) -> Array:
     """Grey dilation and erosion; a bool structure only chooses taps."""
     rule = cast("Morphology", gathered.problem.recipe.rule)
-    structure = cast("Array", gathered.weight).ravel()
-    cells = gathered.cells
+    structure, cells = cast("Array", gathered.weight), gathered.cells
+    if gathered.taps is not None:
+        structure = structure[np.ix_(*gathered.taps)]
+    structure = structure.ravel()
     if structure.dtype.kind == "b":
+        if not structure.any():  # of these taps
+            shape = (*cells.shape[:3], cells.shape[4])
+            return np.full(shape, rule.outside(0, cells.dtype), cells.dtype)
         cells = cells[:, :, :, structure]
     else:
         heights = structure[:, None].astype(cells.dtype)

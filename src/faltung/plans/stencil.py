@@ -27,6 +27,7 @@ from faltung.plans._blocks import (
     ranges,
     whole_blocking,
 )
+from faltung.plans._by_taps import reduce_by_taps
 from faltung.plans._environment import default_environment
 from faltung.plans._footprint import require_cells
 from faltung.plans._problem import Operands, Problem
@@ -231,14 +232,20 @@ class _Part:
         """What the rule makes of the windows, for every rule but the weighted sum."""
         if isinstance(self.problem.recipe.rule, Overlap):
             return overlap(self.problem, self.x, outputs)
-        table = self._table(outputs, schedule.taps, schedule)
-        cells = self._gather(table, range(self.problem.recipe.channels))
-        shape = (*cells.shape[:3], self.problem.taps, prod(map(len, outputs)))
+        if schedule.blocking.taps != tuple(map(len, schedule.taps)):
+            blocks = ranges(schedule.taps, schedule.blocking.taps)
+            gathered = (self._gathered(outputs, taps, schedule) for taps in blocks)
+            return reduce_by_taps(self.problem, gathered)
         apply = REDUCE[type(self.problem.recipe.rule)]
+        return apply(self._gathered(outputs, schedule.taps, schedule))
+
+    def _gathered(self, outputs: Box, taps: Box, schedule: _Schedule) -> Gathered:
+        table = self._table(outputs, taps, schedule)
+        cells = self._gather(table, range(self.problem.recipe.channels))
+        shape = (*cells.shape[:3], prod(map(len, taps)), prod(map(len, outputs)))
         weight = self.prepared.weight
-        return apply(
-            Gathered(self.problem, cells.reshape(shape), table.is_outside, outputs, weight)
-        )
+        cells = cells.reshape(shape)
+        return Gathered(self.problem, cells, table.is_outside, outputs, weight, taps)
 
     def _sum_of_blocks(self, outputs: Box, schedule: _Schedule) -> Array:
         """Sums over blocks of channels and taps, in an order that no block size changes."""
