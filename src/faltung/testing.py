@@ -106,8 +106,9 @@ def _check_layouts(operator: Operator, x: Array, y: Array) -> None:
     locked = x.copy()
     locked.flags.writeable = False
     _same(_first(operator(locked)), y, "read-only input gives other results")
-    has_batch = x.ndim == len(operator.describe(x.shape).receptive_field) + 2
-    others = operator.record.signature.inputs[1:]
+    data, *others = operator.record.signature.inputs
+    rank = len(operator.describe(x.shape).receptive_field) if data.spatial else 0
+    has_batch = x.ndim == len(data.axes) + rank
     if len(x) and has_batch and not any(("n",) in operand.axes for operand in others):
         _close(_first(operator(x[0])), y[0], "a sample without batch axis gives other results")
 

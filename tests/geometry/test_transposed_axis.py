@@ -62,3 +62,24 @@ def test_long_axes_cost_nothing_until_their_rows_are_asked_for():
 def test_a_cell_that_collects_too_much_is_refused():
     with pytest.raises(ResourceError, match="positions fall on one of the 1 cells"):
         transposed_axis(AxisWindow(1, 1, 1, (2**30 - 1, 0)), 2**30, "wrap").index(0, 1)
+
+
+def test_landings_are_the_columns_of_the_table():
+    """What a tap brings to a range of outputs, and where; nothing for a tap that misses it."""
+    rng = np.random.default_rng(1)
+    for _ in range(400):
+        size, outputs, taps = rng.integers(1, 9, 3).tolist()
+        stride, dilation = rng.integers(1, 5, 2).tolist()
+        forward = SlidingAxis(size, outputs, taps, stride, dilation, int(rng.integers(12)))
+        axis = TransposedAxis(forward)
+        start, stop = sorted(rng.integers(0, size + 1, 2).tolist())
+        table = forward.index(0, outputs)
+        for tap in range(taps):
+            inputs, places = axis.landing(tap, start, stop)
+            found = np.full(stop - start, -1)
+            found[places] = np.arange(outputs)[inputs]
+            expected = np.full(stop - start, -1)
+            for i, cell in enumerate(table[:, tap].tolist()):
+                if start <= cell < stop:
+                    expected[cell - start] = i
+            assert np.array_equal(found, expected)

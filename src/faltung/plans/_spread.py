@@ -80,6 +80,6 @@ def _has_equals(numbers: IndexArray, limit: int) -> bool:
     if limit <= MOST_MARKS:  # twenty times as quick as sorting
         is_taken = np.zeros(limit, bool)
         is_taken[numbers] = True
-        return np.count_nonzero(is_taken) < numbers.size
+        return int(np.count_nonzero(is_taken)) < numbers.size
     ordered = np.sort(numbers)
     return bool((ordered[1:] == ordered[:-1]).any())
