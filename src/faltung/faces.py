@@ -196,7 +196,7 @@ class Faces:
         >>> print(blur.explain(np.array([[3, 5, 4, 4]]), (0, 0)))
         Conv: y[0, 0] = 16
         <BLANKLINE>
-          channel 0
+          channel 0, cells -1..1
             window         weight      product
              (5)  3   5     1  2  1     5  6  5
         <BLANKLINE>

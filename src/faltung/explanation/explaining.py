@@ -172,8 +172,9 @@ def _indices(case: Case, index: object) -> tuple[Shape, Shape]:
     entries = tuple(index) if isinstance(index, tuple | list) else (index,)
     if len(entries) != len(shape):
         raise PositionError(
-            f"index {shown(index)} has {len(entries)} entries, the result {len(shape)} axes",
-            f"Pass one int an axis of the result, whose shape is {shape}",
+            f"index is {shown(index)}, expected one int for each of the {len(shape)} axes "
+            f"of the result of shape {shape}",
+            f"Pass a tuple such as {(0,) * len(shape)}",
         )
     own = []
     for place, (entry, size) in enumerate(zip(entries, shape, strict=True)):

@@ -18,8 +18,9 @@ __all__ = ["Cell", "Grid", "Panel", "View", "number"]
 
 MOST = 9
 """Rows and columns of a grid that are shown."""
-DIGITS = 4
-"""Of the numbers in a grid."""
+DIGITS = {True: 4, False: 3}
+"""Of the numbers in a grid, where it is narrow and where it is wide."""
+NARROW = 5
 MOST_PANELS = 4
 MOST_NOTES = 8
 
@@ -166,6 +167,10 @@ class View:
         sizes = map(len, self._axes)
         return (1, *sizes) if len(self._axes) == 1 else tuple(sizes)
 
+    @property
+    def _digits(self) -> int:
+        return DIGITS[self._shape[-1] <= NARROW]
+
     def _panel(self, number_of_panel: int, shape: tuple[int, int]) -> Panel:
         planes = prod(self._shape[:-2])
         channel, plane = divmod(number_of_panel, planes)
@@ -215,9 +220,9 @@ class View:
     def _cell(self, value: Any, tap: int, *, is_window: bool) -> Cell:
         note = self.notes[tap]
         if tap == self.arithmetic.winner:
-            return Cell(number(value, DIGITS), "winner", note)
+            return Cell(number(value, self._digits), "winner", note)
         if not is_window or not note:
-            return Cell(number(value, DIGITS), "", note)
+            return Cell(number(value, self._digits), "", note)
         return Cell(
-            number(value, DIGITS), "outside" if note.startswith("outside") else "border", note
+            number(value, self._digits), "outside" if note.startswith("outside") else "border", note
         )

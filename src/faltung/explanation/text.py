@@ -40,7 +40,7 @@ def _panel(panel: Panel) -> list[str]:
 
 
 def _grid(grid: Grid) -> list[str]:
-    """A heading and the rows, all of one width."""
+    """A heading and the rows, all lines of one width."""
     texts = [[_marked(cell) for cell in row] for row in grid.rows]
     width = max(len(text) for row in texts for text in row)
     lines = [grid.name, *("".join(text.rjust(width) for text in row) for row in texts)]
