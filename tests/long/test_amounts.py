@@ -27,18 +27,38 @@ def test_integer_values_are_exact(seed):
         assert np.array_equal(y, exact.astype(y.dtype)), case
 
 
-@pytest.mark.parametrize("size", [2**31 + 100, 2**32 + 100])
-@pytest.mark.parametrize("algorithm", ["direct", "stencil"])
-def test_more_elements_than_32_bits_count(size, algorithm):
-    x = np.zeros((1, 1, size), np.uint8)
-    places = np.random.default_rng(0).integers(0, size - 2, 1000)
-    x[0, 0, places] = np.arange(1000) % 50
-    x[0, 0, -2:] = 7, 9
-    y = ft.conv1d(x, np.array([[[1, 2]]], np.uint8), algorithm=algorithm)
-    assert y.shape == (1, 1, size - 1)
-    assert y[0, 0, -1] == 7 + 18
-    for place in places:
-        assert y[0, 0, place] == (int(x[0, 0, place]) + 2 * int(x[0, 0, place + 1])) % 256
+LARGE = {
+    "line past 2^31": ((1, 1, 2**31 + 100), (1, 1, 2), "direct"),
+    "line past 2^32": ((1, 1, 2**32 + 100), (1, 1, 2), "direct"),
+    "line past 2^31 by tables": ((1, 1, 2**31 + 100), (1, 1, 2), "stencil"),
+    "picture past 2^32": ((1, 1, 65_537, 65_600), (1, 1, 2, 2), "direct"),
+    "samples past 2^32": ((2**16 + 3, 1, 2**16), (1, 1, 3), "direct"),
+    "channels past 2^31": ((1, 1025, 2**21), (1, 1025, 2), "direct"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_more_elements_than_32_bits_count(name):
+    """Compared at 100,000 places, the first and the last among them."""
+    shape, taps, algorithm = LARGE[name]
+    rng = np.random.default_rng(0)
+    x = np.zeros(shape, np.uint8)
+    weight = rng.integers(1, 9, taps, dtype=np.uint8)
+    outputs = (shape[0], *(n - k + 1 for n, k in zip(shape[2:], taps[2:], strict=True)))
+    corners = np.array([np.zeros(len(outputs), int), np.array(outputs) - 1])
+    count = 100_000 // shape[1] + 1
+    places = np.concatenate([corners, rng.integers(0, outputs, (count, len(outputs)))])
+    sample, *spatial = places.T
+    windows = [
+        (sample, channel, *(at + t for at, t in zip(spatial, tap, strict=True)))
+        for channel, *tap in np.ndindex(*taps[1:])
+    ]
+    for window in windows:
+        x[window] = rng.integers(0, 256, len(places), dtype=np.uint8)
+    y = ft.conv(x, weight, algorithm=algorithm)
+    assert y.shape == (shape[0], 1, *outputs[1:])
+    expected = sum(x[window] * value for window, value in zip(windows, weight.flat, strict=True))
+    assert np.array_equal(y[(sample, 0, *spatial)], expected)
 
 
 def test_broadcast_inputs_of_absurd_size():
