@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ CASES = {
     "3x3 depthwise 64 112": (1, 64, 64, 3, 112, {"padding": 1, "groups": 64}),
     "1x1 64->128 64": (1, 64, 128, 1, 64, {}),
 }
+# Against NumPy's unfolding, on 64×64 pixels: each kernel with each number of channels and filters.
+UNFOLD_KERNELS = {
+    "1x1": (1, {}),
+    "3x3": (3, {"padding": 1}),
+    "3x3/2": (3, {"padding": 1, "stride": 2}),
+    "5x5": (5, {"padding": 2}),
+}
+UNFOLD_CHANNELS, UNFOLD_FILTERS = (8, 16, 64), (1, 8, 16, 64)
 REGISTERS = 16
 
 
@@ -160,6 +169,56 @@ def dense_cases(threads: int, rounds: int) -> list[dict[str, Any]]:
     return results
 
 
+def slide_and_multiply(x: Any, weight: Any, padding: int = 0, stride: int = 1) -> Any:
+    """The one line that people write: all windows, one axis of taps, one matrix product."""
+    filters, channels, kernel, _ = weight.shape
+    padded = np.pad(x, [(0, 0), (0, 0), (padding, padding), (padding, padding)]) if padding else x
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride].transpose(0, 1, 4, 5, 2, 3)
+    rows, columns = windows.shape[4:]
+    cells = windows.reshape(len(x), channels * kernel**2, rows * columns)
+    return (weight.reshape(filters, -1) @ cells).reshape(len(x), filters, rows, columns)
+
+
+def unfold_cases(rounds: int) -> list[dict[str, Any]]:
+    """Small layers, as operators and as functions, against NumPy's unfolding and product alone."""
+    rng = np.random.default_rng(0)
+    results = []
+    for dtype, name, channels, filters in product(
+        ("float32", "float64"), UNFOLD_KERNELS, UNFOLD_CHANNELS, UNFOLD_FILTERS
+    ):
+        kernel, parameters = UNFOLD_KERNELS[name]
+        x = rng.standard_normal((1, channels, 64, 64)).astype(dtype)
+        weight = rng.standard_normal((filters, channels, kernel, kernel)).astype(dtype)
+        operator = ft.Conv(weight, **parameters)
+        matrix, cells = weight.reshape(filters, -1), x.reshape(channels, -1)
+        contenders: dict[str, Callable[[], Any]] = {
+            "operator": lambda op=operator, x=x: op(x),
+            "function": lambda x=x, w=weight, p=parameters: ft.conv2d(x, w, **p),
+            "unfold": lambda x=x, w=weight, p=parameters: slide_and_multiply(x, w, **p),
+        }
+        if kernel == 1:
+            contenders["product"] = lambda matrix=matrix, cells=cells: matrix @ cells
+        seconds = take_turns(contenders, rounds)
+        row = {"case": f"{name} {channels}->{filters} 64 {dtype}"}
+        for ours, theirs in product(("operator", "function"), ("unfold", "product")):
+            if theirs in seconds:
+                row[f"{ours}_times_{theirs}"] = seconds[theirs] / seconds[ours]
+        results.append({**row, **{f"{key}_us": 1e6 * value for key, value in seconds.items()}})
+    return results
+
+
+def show_unfold(rows: list[dict[str, Any]]) -> None:
+    """How often NumPy wins, and where."""
+    for ours, theirs in product(("operator", "function"), ("unfold", "product")):
+        key = f"{ours}_times_{theirs}"
+        ratios = {row["case"]: row[key] for row in rows if key in row}
+        mean = float(np.exp(np.mean(np.log(list(ratios.values())))))
+        losses = ", ".join(f"{case} {ratio:.2f}" for case, ratio in ratios.items() if ratio < 1)
+        print(f"{ours} against {theirs}: {mean:.1f}× in the mean of {len(ratios)} cases")
+        print(f"  least {min(ratios.values()):.2f}×, NumPy wins: {losses or 'nowhere'}")
+
+
 def image_case(rounds: int) -> dict[str, Any]:
     """One large picture against SciPy."""
     from scipy import ndimage, signal
@@ -238,6 +297,7 @@ def show(results: dict[str, Any]) -> None:
             f"{row['share_of_peak']:>7.0%}{row['times_unfold']:>7.1f}×"
             f"{row['function_times_unfold']:>6.1f}×{row['error']:>9.0e}"
         )
+    show_unfold(results["unfold"])
     for part in ("image", "start_up", "small_calls"):
         print(
             part, {k: round(v, 2) if isinstance(v, float) else v for k, v in results[part].items()}
@@ -256,6 +316,7 @@ def main() -> None:
         "isa": machine.isa(),
         "threads": arguments.threads,
         "dense": dense_cases(arguments.threads, arguments.rounds),
+        "unfold": unfold_cases(max(arguments.rounds // 4, 4)),
         "image": image_case(arguments.rounds),
         "start_up": start_up(),
         "small_calls": small_calls(),

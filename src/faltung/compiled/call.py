@@ -42,7 +42,7 @@ __all__ = [
 
 Strides = tuple[int, int, int, int, int]
 # Up to here a call takes about 20 µs on one thread: another one is not worth waking.
-_SHORT_MACS, _SHORT_NUMBERS = 1_000_000, 100_000
+_SHORT_MACS, _SHORT_NUMBERS = 1_000_000, 300_000
 
 
 class Prepared(NamedTuple):
