@@ -83,7 +83,8 @@ def _distinct(cells: IndexArray) -> IndexArray:
         marks[cells - first] = True
         return np.flatnonzero(marks) + first
     ordered = np.sort(cells)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    found: IndexArray = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    return found
 
 
 def _axis_part(axis: StencilAxis, outputs: range, taps: range) -> _AxisPart:
