@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -279,9 +280,9 @@ BACK: dict[type, Callable[..., tuple[Array, Any]]] = {
 
 def _taken(problem: Problem, positions: Array, g: Array) -> Array:
     """The cells at the positions; 0 for values that were overwritten by a later one."""
-    planes = (*problem.input_shape[:2], -1)
-    flat = positions.reshape(planes).astype(np.int64, copy=False)
-    g = g.reshape(planes)
+    planes, cells = problem.input_shape[:2], problem.input_shape[2:]
+    flat = positions.reshape(*planes, prod(cells)).astype(np.int64, copy=False)
+    g = g.reshape(*planes, prod(problem.output_shape[2:]))
     result = np.take_along_axis(g, flat, axis=2)
     for plane in np.ndindex(*problem.input_shape[:2]):
         last = np.zeros(g.shape[2], np.int64)

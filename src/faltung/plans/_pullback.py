@@ -72,7 +72,8 @@ def _parts(problem: Problem, x: Array, structure: Array | None, g: Array, sums: 
         cells = slab.take(table.flat, axis=3, mode="wrap")
         cells = cells.reshape(*cells.shape[:3], problem.taps, prod(map(len, box)))
         cut: Any = (samples, groups, slice(None), *(slice(b.start, b.stop) for b in box))
-        cotangent = g[cut].astype(sum_dtype(problem), copy=False).reshape(*cells.shape[:3], -1)
+        cotangent = g[cut].astype(sum_dtype(problem), copy=False)
+        cotangent = cotangent.reshape(*cells.shape[:3], cells.shape[4])
         gathered = Gathered(problem, cells, table.is_outside, box, structure)
         yield gathered, cotangent, targets[samples, groups]
 

@@ -9,7 +9,8 @@ with the cotangents of all filters.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any, cast
 
@@ -21,10 +22,11 @@ from faltung.geometry.transposed_axis import TransposedAxis
 from faltung.plans._adjoint import blocks, sum_dtype
 from faltung.plans._blocks import Box, ranges
 from faltung.plans._environment import default_environment
+from faltung.plans._position_products import choose_layout, sum_by_position
 from faltung.plans._problem import Problem
 from faltung.plans._rules import PositionSum, WeightedSum
 from faltung.plans._tables import join_tables
-from faltung.typing import Array, Shape
+from faltung.typing import Array, IndexArray, Shape
 
 __all__ = ["bias_gradient", "weight_gradient"]
 
@@ -62,7 +64,7 @@ def weight_gradient(problem: Problem, shape: Shape, x: Array, g: Array) -> Array
             axes = tuple(cast("TransposedAxis", axis).forward for axis in axes)
         fill = np.conj(recipe.fill) if recipe.fill_takes_part else None
         sliding = cast("tuple[SlidingAxis, ...]", axes)
-        products = _Products(sliding, cells, others, fill, sum_dtype(problem)).sum()
+        products = _Products(problem, sliding, cells, others, fill, sum_dtype(problem)).sum()
     weight = products.reshape(shape)
     return np.flip(weight, tuple(range(2, weight.ndim))) if rule.is_flipped else weight
 
@@ -74,6 +76,7 @@ class _Products:
     `fill` is what a has outside, None where cells outside take no part.
     """
 
+    problem: Problem
     axes: tuple[SlidingAxis, ...]
     a: Array  # (samples, groups, channels, *cells)
     b: Array  # (samples, groups, filters, *outputs)
@@ -81,20 +84,42 @@ class _Products:
     dtype: np.dtype[Any]
 
     def sum(self) -> Array:
-        """The sums, of shape (groups, filters, channels, taps)."""
+        """The sums, of shape (groups, filters, channels, *taps)."""
         axes = self.axes
         kernel = tuple(axis.taps for axis in axes)
         box = tuple(
             axis.clear_outputs if axis.mode == "blank" else range(axis.outputs) for axis in axes
         )
-        sums = np.zeros((*self.b.shape[1:3], self.a.shape[2], prod(kernel)), self.dtype)
-        by_tap = sums.reshape(*sums.shape[:3], *kernel)
+        sums = np.zeros((*self.b.shape[1:3], self.a.shape[2], *kernel), self.dtype)
+        sizes = self.b.shape[2], self.a.shape[2]
+        layout = choose_layout(self.problem, axes, box, sizes, self.dtype)
+        if layout is not None and np.isfinite(self.a).all() and np.isfinite(self.b).all():
+            for sample, group in np.ndindex(*self.a.shape[:2]):
+                slab_of = partial(self._whole_slab, sample, group)
+                others = self.b[sample, group]
+                sum_by_position(layout, slab_of, others, sums[group])
+            return sums
         for sample in range(len(self.a)):
             for channels, taps, outputs in self._blocks(kernel, box):
                 part = self._product(sample, channels, taps, outputs)
                 place: Any = (slice(None), slice(None), _slice(channels), *map(_slice, taps))
-                by_tap[place] += part.reshape(by_tap[place].shape)
+                sums[place] += part.reshape(sums[place].shape)
         return sums
+
+    def _whole_slab(self, sample: int, group: int, outputs: Box) -> Array:
+        """What a box of outputs sees of all channels of a group: (channels, *cells)."""
+        alone = replace(self, a=self.a[:, group : group + 1], b=self.b[:, group : group + 1])
+        taps = tuple(range(axis.taps) for axis in self.axes)
+        return alone._slab(sample, range(self.a.shape[2]), self._sources(taps, outputs))[0]
+
+    def _sources(self, taps: Box, outputs: Box) -> list[IndexArray]:
+        """On each axis the cells from the first to the last that is seen, -1 outside."""
+        sources = []
+        for axis, tap, cut in zip(self.axes, taps, outputs, strict=True):
+            first = cut.start * axis.stride - axis.before + tap.start * axis.dilation
+            reach = (len(cut) - 1) * axis.stride + axis.dilation * (len(tap) - 1) + 1
+            sources.append(source_index(axis.mode, np.arange(first, first + reach), axis.size))
+        return sources
 
     def _blocks(self, kernel: Shape, box: Box) -> Iterator[tuple[range, Box, Box]]:
         """Channels, taps and outputs, so that their cells fit into a block."""
@@ -120,10 +145,10 @@ class _Products:
         columns, is_outside = self._columns(sample, channels, taps, outputs)
         where: Any = (sample, slice(None), slice(None), *map(_slice, outputs))
         others = self.b[where].astype(self.dtype, copy=False)
-        others = others.reshape(*others.shape[:2], -1)
+        others = others.reshape(*others.shape[:2], prod(map(len, outputs)))
         if is_outside is not None and not np.isfinite(others).all():
             return self._masked_product(columns, others, is_outside)
-        rows = columns.reshape(len(columns), -1, columns.shape[-1])
+        rows = columns.reshape(len(columns), prod(columns.shape[1:3]), columns.shape[3])
         return _matrix_product(others, rows.swapaxes(1, 2))
 
     def _masked_product(self, columns: Array, others: Array, is_outside: Array) -> Array:
@@ -138,16 +163,13 @@ class _Products:
         self, sample: int, channels: range, taps: Box, outputs: Box
     ) -> tuple[Array, Array | None]:
         """The cells as (groups, channels, taps, outputs), and which of them lie outside."""
-        sources, steps = [], []
-        for axis, tap, cut in zip(self.axes, taps, outputs, strict=True):
-            first = cut.start * axis.stride - axis.before + tap.start * axis.dilation
-            reach = (len(cut) - 1) * axis.stride + axis.dilation * (len(tap) - 1) + 1
-            sources.append(source_index(axis.mode, np.arange(first, first + reach), axis.size))
-            steps.append((axis.dilation, axis.stride))
+        sources = self._sources(taps, outputs)
+        steps = [(axis.dilation, axis.stride) for axis in self.axes]
         slab = self._slab(sample, channels, sources)
         counts = *map(len, taps), *map(len, outputs)
         columns = np.ascontiguousarray(_windows(slab, steps, counts))
-        columns = columns.reshape(*slab.shape[:2], prod(counts[: len(taps)]), -1)
+        pairs = prod(map(len, taps)), prod(map(len, outputs))
+        columns = columns.reshape(*slab.shape[:2], *pairs)
         if self.fill is not None or all((source >= 0).all() for source in sources):
             return columns, None
         outside = np.zeros(tuple(map(len, sources)), bool)
@@ -157,7 +179,7 @@ class _Products:
         shown = _windows(outside[None, None], steps, counts)
         return columns, shown.reshape(columns.shape[2:])
 
-    def _slab(self, sample: int, channels: range, sources: list[Array]) -> Array:
+    def _slab(self, sample: int, channels: range, sources: list[IndexArray]) -> Array:
         """The cells that a block sees, borders filled in, contiguous."""
         shape = self.a.shape[1], len(channels), *map(len, sources)
         fill = 0 if self.fill is None else self.fill
@@ -222,10 +244,11 @@ def _position_gradient(problem: Problem, shape: Shape, x: Array, g: Array) -> Ar
     for samples, groups, box in blocks(problem):
         table = join_tables(recipe.axes, box, taps)
         cells = table.slab_of(x[samples, groups], fill, dtype).take(table.flat, axis=3, mode="wrap")
-        cells = cells.reshape(*cells.shape[:3], problem.taps, -1)
+        positions = prod(map(len, box))
+        cells = cells.reshape(*cells.shape[:3], problem.taps, positions)
         places = tuple(map(_slice, box))
         cotangent = g[(samples, groups, slice(None), *places)].astype(dtype, copy=False)
-        cotangent = cotangent.reshape(*cotangent.shape[:3], -1)
+        cotangent = cotangent.reshape(*cotangent.shape[:3], positions)
         if rule.is_shared:
             products = np.einsum("ngctp,ngcp->ngtp", cells, cotangent)
             where: Any = (samples, groups, slice(None), *places)
