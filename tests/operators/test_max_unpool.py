@@ -56,25 +56,24 @@ def test_values_go_to_their_positions(seed):
     assert np.array_equal(operator.reference(moved[0]), last)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(200))
 def test_it_is_the_way_back_of_max_pool(seed):
     """Each largest cell is where it was, whatever the window; the other cells are 0."""
     rng = np.random.default_rng(seed)
     rank = 1 + seed % 3
     kernel, stride = (rng.integers(1, 4, rank).tolist() for _ in range(2))
     spatial = (rng.integers(3, 9, rank)).tolist()
-    padding = ("same", "valid", 0, [(0, min(k - 1, 1)) for k in kernel])[seed // 3 % 4]
+    ends = [tuple(rng.integers(0, k, 2).tolist()) for k in kernel]
+    padding = ("same", "same_lower", "valid", "full", "causal", 0, ends)[seed % 7]
     pooling = {"kernel_size": kernel, "stride": stride, "padding": padding}
     x = rng.permutation(2 * 3 * int(np.prod(spatial))).reshape(2, 3, *spatial) + 1
     for data_format in ("channels_first", "channels_last"):
         given = x if data_format == "channels_first" else np.moveaxis(x, 1, -1)
-        largest, indices = ft.max_pool(
-            given, **pooling, return_indices=True, data_format=data_format
-        )
+        more = {"return_indices": True, "ceil_mode": bool(seed % 2), "data_format": data_format}
+        largest, indices = ft.max_pool(given, **pooling, **more)
         y = ft.max_unpool(largest, indices, **pooling, output_size=spatial, data_format=data_format)
         assert y.shape == given.shape
-        is_largest = np.isin(given, largest)
-        assert np.array_equal(y, np.where(is_largest, given, 0))
+        assert np.array_equal(y, np.where(np.isin(given, largest), given, 0))
 
 
 def test_overlapping_windows_with_ceil_mode():

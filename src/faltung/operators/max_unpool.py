@@ -6,6 +6,7 @@ with the same index the last stays, so each row of P has at most one 1.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -217,7 +218,10 @@ def _unpooled_axis(window: AxisWindow, inputs: int, wanted: int | None) -> Trans
             "Pass data with at least one cell an axis",
         )
     before, usual = transposed_base(window, inputs)
-    least, most = max(usual - window.stride + 1, 1), usual + window.stride - 1
+    # With named padding, pooling with ceil_mode may start from less than a stride below the usual.
+    hanging = replace(window, ceil_mode=True).input_size(inputs)
+    least = max(min([usual - window.stride + 1, *hanging[:1]]), 1)
+    most = usual + window.stride - 1
     outputs = usual if wanted is None else wanted
     if most < 1 or outputs < 1:
         raise WindowError(
