@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from faltung.compiled._atomics import add, load, store
-from faltung.compiled._jit import job
+from faltung.compiled._atomics import add, get_mxcsr, load, set_mxcsr, store
+from faltung.compiled._jit import job, kernel
 
 TESTS = Path(__file__).parent
 
@@ -51,6 +51,14 @@ def multiply_denormals(thread, arguments, job):
         add(arguments, 1)
     for _ in range(20_000):
         load(arguments)
+
+
+@kernel("intp(intp)")
+def exchange_mxcsr(value):
+    """Set the float mode of this thread; the mode as it was."""
+    before = get_mxcsr()
+    set_mxcsr(value)
+    return before
 
 
 class Tally:

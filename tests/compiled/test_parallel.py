@@ -10,19 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from compiled_jobs import Tally, multiply_denormals, output_of, run_python, tally, wait_for_flag
+from compiled_jobs import (
+    Tally,
+    exchange_mxcsr,
+    multiply_denormals,
+    output_of,
+    run_python,
+    tally,
+    wait_for_flag,
+)
 from faltung.compiled import _log, _pool, parallel
-from faltung.compiled._atomics import call_job, get_mxcsr, set_mxcsr
+from faltung.compiled._atomics import call_job
 from faltung.compiled._jit import kernel
 from faltung.errors import OptionError
-
-
-@kernel("intp(intp)")
-def exchange_mxcsr(value):
-    """Set the float mode of this thread; the mode as it was."""
-    before = get_mxcsr()
-    set_mxcsr(value)
-    return before
 
 
 @kernel("void(intp, intp[::1])")

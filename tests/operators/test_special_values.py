@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 
 import faltung as ft
+from compiled_jobs import exchange_mxcsr
 from direct_sums import direct_sum, through_every_algorithm
+from faltung.compiled import _pool
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 FLOATS = [np.dtype(name) for name in ("float32", "float64", "float16", "complex64", "complex128")]
 SIZES = list(itertools.product(range(1, 7), repeat=2))
 BORDERS = ("zeros", "constant", "reflect", "symmetric", "edge", "wrap", "blank")
+FLUSH_TO_ZERO = 0x9FC0
 GEOMETRIES = [
     {"padding": 1},
     {"padding": 2, "stride": 2},
@@ -241,6 +244,28 @@ def test_denormals_at_every_position(dtype):
     zeros = np.zeros((1, 1, 3, 3), dtype)
     for weight in placed_everywhere((1, 1, 3, 3), [tiny, -three * tiny], dtype, zeros):
         assert (alike(data, weight, padding=1) != 0).any()
+
+
+@pytest.mark.skipif(not _pool.is_supported(), reason="needs x86")
+@pytest.mark.parametrize("threads", [1, 2, 16])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_flush_to_zero_set_by_others_flushes_nothing(dtype, threads):
+    """Another library has switched denormals off in this thread; it stays so, and we compute."""
+    tiny = np.finfo(dtype).smallest_subnormal
+    x = (ordinary((2, 4, 60, 70), "float64") * 5 * tiny).astype(dtype)
+    weight = ordinary((6, 4, 3, 3), dtype, 1)
+    count = ft.get_num_threads()
+    try:
+        ft.set_num_threads(threads)
+        expected = ft.conv(x, weight, algorithm="direct")
+        before = exchange_mxcsr(FLUSH_TO_ZERO)
+        y = ft.conv(x, weight, algorithm="direct")
+        during = exchange_mxcsr(before)
+    finally:
+        ft.set_num_threads(count)
+    assert during & FLUSH_TO_ZERO == FLUSH_TO_ZERO
+    assert 0 < np.abs(expected).max() < np.finfo(dtype).tiny
+    assert y.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
