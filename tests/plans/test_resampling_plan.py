@@ -68,9 +68,11 @@ def test_any_memory_order_and_output():
         byte = np.zeros(x.nbytes + 1, np.uint8)
         unaligned = byte[1:].view(np.float32).reshape(x.shape)
         unaligned[...] = x
-        relaid = [np.asfortranarray(x), x[..., ::-1].copy()[..., ::-1], unaligned][number % 3]
+        swapped = x.astype(x.dtype.newbyteorder())
+        turned = x[..., ::-1].copy()[..., ::-1]
+        relaid = [np.asfortranarray(x), turned, unaligned, swapped][number % 4]
         wide = np.zeros((*expected.shape[:-1], 3 * expected.shape[-1]), np.float32)
-        out = [wide[..., ::-3], np.asfortranarray(expected * 0)][number % 2]
+        out = [wide[..., ::-3], np.asfortranarray(expected * 0)][number // 4 % 2]
         ft.resize(relaid, **parameters, algorithm="resampling", out=out)
         assert np.array_equal(out, expected)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from faltung.compiled import parallel
 from faltung.compiled import words as at
+from faltung.compiled._axes import put_axes
 from faltung.compiled._jit import Job, job, kernel
 from faltung.compiled.call import give_back, steps_of, take_workspace
 from faltung.compiled.memory import loader, put_word, storer, word
@@ -237,23 +238,7 @@ def run_positions(
     x_steps, y_steps = steps_of(x), steps_of(y)
     weight_d, weight_h, _ = steps_of(weight[0, 0])[2:]
     call = np.zeros(NUMBER, np.int64)
-    keep: list[NDArray[Any]] = []
-    for number, axis in enumerate(axes):
-        low, high = np.array(axis.low, np.int64), np.array(axis.high, np.int64)
-        keep += [low, high]
-        words = call[number * at.AXIS_SIZE :]
-        for place, value in (
-            (at.LENGTH, axis.length),
-            (at.STRIDE, axis.stride),
-            (at.BEFORE, axis.before),
-            (at.AFTER, len(axis.high)),
-            (at.LOW, low.ctypes.data),
-            (at.HIGH, high.ctypes.data),
-            (at.X_STEP, x_steps[2 + number]),
-            (at.Y_STEP, y_steps[2 + number]),
-            (at.OUTPUTS, axis.outputs),
-        ):
-            words[place] = value
+    kept = put_axes(call, axes, x_steps, y_steps)
     fill = np.array([0 if task.fill is None else task.fill]).astype(task.dtype)
     call[X : BLOCKS + 1] = (
         x.ctypes.data, weight.ctypes.data, y.ctypes.data, 0 if bias is None else bias.ctypes.data,
@@ -265,5 +250,6 @@ def run_positions(
         cut.rows, cut.columns, cut.boxes, cut.blocks,
     )  # fmt: skip
     call[FILL], call[FILL_COUNTS] = fill.ctypes.data, task.fill is not None
+    kept += [fill, workspace]
     parallel.run(_sum_positions(task.dtype), call, jobs, threads)
     give_back(workspace)

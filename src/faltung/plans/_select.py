@@ -20,6 +20,7 @@ from faltung.plans import (
     resampling,
     separable,
     stencil,
+    unfolding,
 )
 from faltung.plans._problem import Operands, Problem
 from faltung.typing import Array
@@ -51,6 +52,7 @@ class Algorithm(Protocol):
 
 
 ALGORITHMS: tuple[Algorithm, ...] = (
+    unfolding,
     copying,
     direct,
     phases,

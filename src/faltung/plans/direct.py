@@ -20,6 +20,7 @@ from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
+from faltung.plans._windows import after, kernel_axis
 from faltung.typing import Array
 
 __all__ = [
@@ -59,7 +60,7 @@ def supports(problem: Problem) -> str | None:
     if max(axis.taps for axis in axes) > MOST_TAPS:
         return f"a kernel is longer than {MOST_TAPS:,} taps"
     most = MOST_BORDER << 8 if problem.settings.reproducible else MOST_BORDER
-    if max(max(axis.before, _after(axis)) for axis in axes) > most:
+    if max(max(axis.before, after(axis)) for axis in axes) > most:
         return f"a border is longer than {most:,} cells"
     if reason := missing_compiler():
         return reason
@@ -219,10 +220,6 @@ def _converted_part(
     return part, tuple(inner)
 
 
-def _after(axis: SlidingAxis) -> int:
-    return max((axis.outputs - 1) * axis.stride + axis.span - axis.size - axis.before, 0)
-
-
 def _task_of(problem: Problem) -> direct.DirectTask:
     task = problem.kept.get(name)
     if task is None:
@@ -239,23 +236,8 @@ def _make_task(problem: Problem, axes: tuple[SlidingAxis, ...], batch: int) -> d
         groups=recipe.groups,
         channels=recipe.channels,
         filters=recipe.filters,
-        axes=cast("Any", (*lead, *map(_axis, axes))),
+        axes=cast("Any", (*lead, *map(kernel_axis, axes))),
         dtype=problem.dtype.name,
         fill=recipe.fill,
         is_relu=recipe.activation == "relu",
-    )
-
-
-def _axis(axis: SlidingAxis) -> direct.Axis:
-    before = np.arange(-axis.before, 0)
-    after = np.arange(axis.size, axis.size + _after(axis))
-    return direct.Axis(
-        axis.size,
-        axis.outputs,
-        axis.taps,
-        axis.stride,
-        axis.dilation,
-        axis.before,
-        tuple(source_index(axis.mode, before, axis.size).tolist()),
-        tuple(source_index(axis.mode, after, axis.size).tolist()),
     )

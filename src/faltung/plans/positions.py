@@ -14,13 +14,13 @@ import numpy as np
 from faltung.compiled import _jit
 from faltung.compiled.positions import PositionTask, run_positions, workspace_bytes
 from faltung.compiled.task import Axis, sum_type
-from faltung.geometry.border import source_index
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._conversion import sliding_boxes
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._resources import WORKSPACE
 from faltung.plans._rules import PositionSum
+from faltung.plans._windows import after, clear_blank, kernel_axis
 from faltung.typing import Array
 
 __all__ = ["name", "prepare", "run", "supports", "workspace"]
@@ -48,7 +48,7 @@ def supports(problem: Problem) -> str | None:
     sums = sum_type(problem.dtype.name, recipe.channels * problem.taps + 1)
     if sums is None or sums.parts == 2:
         return f"it has no kernel for {problem.dtype}"
-    if max(max(axis.before, _after(axis)) for axis in axes) > MOST_BORDER:
+    if max(max(axis.before, after(axis)) for axis in axes) > MOST_BORDER:
         return f"a border is longer than {MOST_BORDER:,} cells"
     if workspace(problem) > WORKSPACE:
         return "a window of all channels is larger than the workspace"
@@ -99,10 +99,7 @@ def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
     else:
         _run_converted(problem, axes, x, prepared, y)
     if recipe.is_blank:
-        for place, axis in enumerate(axes):
-            clear = axis.clear_outputs
-            for ends in (slice(0, clear.start), slice(clear.stop, axis.outputs)):
-                y[(slice(None),) * (2 + place) + (ends,)] = 0
+        clear_blank(axes, y)
 
 
 def _run_converted(
@@ -158,20 +155,7 @@ def _task(problem: Problem, axes: tuple[SlidingAxis, ...], batch: int) -> Positi
         channels=1 if is_shared else recipe.channels,
         input_share=1 if is_shared else recipe.filters,
         weight_share=recipe.channels if is_shared else 1,
-        axes=cast("Any", (*lead, *map(_axis, axes))),
+        axes=cast("Any", (*lead, *map(kernel_axis, axes))),
         dtype=_sum_dtype(problem).name,
         fill=fill.item() if recipe.fill_takes_part else None,
     )
-
-
-def _axis(axis: SlidingAxis) -> Axis:
-    before = source_index(axis.mode, np.arange(-axis.before, 0), axis.size)
-    after = source_index(axis.mode, np.arange(axis.size, axis.size + _after(axis)), axis.size)
-    return Axis(
-        axis.size, axis.outputs, axis.taps, axis.stride, axis.dilation, axis.before,
-        tuple(before.tolist()), tuple(after.tolist()),
-    )  # fmt: skip
-
-
-def _after(axis: SlidingAxis) -> int:
-    return max((axis.outputs - 1) * axis.stride + axis.span - axis.size - axis.before, 0)

@@ -54,7 +54,7 @@ def supports(problem: Problem) -> str | None:
         return "it knows axes that are resampled, no others"
     if len(axes) > 3:
         return f"it knows 1 to 3 axes, here are {len(axes)}"
-    if problem.input_dtype != problem.dtype:
+    if problem.input_dtype.name != problem.dtype.name:
         return f"the input is {problem.input_dtype}, the result {problem.dtype}"
     if any(axis.outputs * axis.taps * 16 > MOST_TABLE for axis in axes):
         return f"the table of an axis needs more than {MOST_TABLE:,} bytes"
