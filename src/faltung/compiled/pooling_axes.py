@@ -33,16 +33,17 @@ def seen_taps(axis: int, output: int) -> int:
         return (output * size + size + count - 1) // count - output * size // count
     start = output * word(axis, at.STRIDE) - word(axis, at.BEFORE)
     dilation = word(axis, at.DILATION)
-    hidden: int = (dilation - 1 - start) // dilation if start < 0 else 0
-    seen: int = min(word(axis, at.KERNEL), (size - 1 - start) // dilation + 1)
-    return seen - hidden
+    hidden = (dilation - 1 - start) // dilation if start < 0 else 0
+    seen: int = min(word(axis, at.KERNEL), (size - 1 - start) // dilation + 1) - hidden
+    return seen
 
 
 @kernel("intp(intp, intp)")
 def divisor_of(axis: int, output: int) -> int:
     """What a mean over the window divides by: taps that see a cell, or those on the padding too."""
-    if word(axis, at.COUNTS_PADDING) == 0:
-        return seen_taps(axis, output)
     start = output * word(axis, at.STRIDE) - word(axis, at.BEFORE)
     beyond = word(axis, at.SIZE) + word(axis, at.AFTER)
-    return min(word(axis, at.KERNEL), (beyond - 1 - start) // word(axis, at.DILATION) + 1)
+    counted: int = min(word(axis, at.KERNEL), (beyond - 1 - start) // word(axis, at.DILATION) + 1)
+    if word(axis, at.COUNTS_PADDING) == 0:
+        counted = seen_taps(axis, output)
+    return counted

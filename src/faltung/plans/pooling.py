@@ -7,20 +7,15 @@ window alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
 from math import inf, prod
 from typing import Any, cast
 
-import numpy as np
-
-from faltung.compiled import _jit, pooling
-from faltung.compiled.pooling import PoolAxis, PoolTask
+from faltung.compiled import _jit
+from faltung.compiled.pooling import DTYPES, PoolAxis, PoolTask
 from faltung.geometry.adaptive_axis import AdaptiveAxis
-from faltung.geometry.border import source_index
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import missing_compiler
+from faltung.plans._pool_parts import LEAST_CELLS, MOST_TAPS, Pooling, run_pooling, workspace_of
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._resources import WORKSPACE
 from faltung.plans._rules import Extreme, Mean, PowerSum, Reduction
@@ -29,29 +24,8 @@ from faltung.typing import Array
 __all__ = ["name", "prepare", "run", "run_with_places", "supports", "workspace"]
 
 name = "pooling"
-LEAST_CELLS = 2**15
-"""Where windows see fewer cells, NumPy is quick enough, and the compiler need not be loaded."""
-MOST_TAPS = 2**16
-"""Taps of one axis."""
 MOST_PLACES = 2**31 - 1
-PART_BYTES = 3 * 2**20
-"""How much of an input that has to be copied is copied at once."""
 NAMED = {"sum": "sum", "mean": "sum", "min": "min", "max": "max"}
-LEAST_CHANNELS = 64
-"""Bytes of neighbouring channels that make lanes along them worth it."""
-
-
-@dataclass(frozen=True)
-class _Pooling:
-    """A problem in the words of the kernels.
-
-    `is_padded`: outside cells are ordinary values, so that the input is copied with its border, and
-    the axes count from the border's first cell. `box` is what is computed; all else is zero.
-    """
-
-    task: PoolTask
-    is_padded: bool
-    box: tuple[tuple[int, int], ...]
 
 
 def supports(problem: Problem) -> str | None:
@@ -106,7 +80,7 @@ def _dtype(problem: Problem) -> str | None:
         return "float32"
     if dtype.kind in "biu" and dtype.itemsize < 4 and _has_places(problem):
         return "int32"
-    return "uint8" if dtype.kind == "b" else dtype.name if dtype.name in pooling.DTYPES else None
+    return "uint8" if dtype.kind == "b" else dtype.name if dtype.name in DTYPES else None
 
 
 def _has_places(problem: Problem) -> bool:
@@ -116,13 +90,7 @@ def _has_places(problem: Problem) -> bool:
 
 def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread, a part of the input that may have to be copied included."""
-    pool = _pooling_of(problem)
-    item = np.dtype(pool.task.dtype).itemsize
-    axes = pool.task.axes
-    window = prod(axis.cells(1) for axis in axes) + 1
-    whole = prod(problem.input_shape) + prod(problem.output_shape)
-    part = max(min(PART_BYTES, whole * item), window * item)
-    return pooling.facts(pool.task).workspace_bytes + 2 * part
+    return workspace_of(problem, _pooling_of(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> bool | None:
@@ -132,143 +100,30 @@ def prepare(problem: Problem, operands: Operands) -> bool | None:
 
 def run(problem: Problem, x: Array, prepared: bool, y: Array) -> None:
     """Compute y from x, both in canonical order."""
-    rule = problem.recipe.rule
+    rule, pool = problem.recipe.rule, _pooling_of(problem)
+    if problem.recipe.is_blank:
+        y[...] = 0
+        where: Any = (..., *(slice(*cut) for cut in pool.box[3 - len(problem.recipe.axes) :]))
+        y = y[where]
     if isinstance(rule, Extreme) and rule.gives_position:
-        _run(problem, x, None, y)
+        run_pooling(problem, pool, x, None, y)
     else:
-        _run(problem, x, y, None)
+        run_pooling(problem, pool, x, y, None)
 
 
 def run_with_places(problem: Problem, x: Array, y: Array, places: Array) -> None:
     """Compute the largest cells and where they are, both at once."""
-    _run(problem, x, y, places)
+    run_pooling(problem, _pooling_of(problem), x, y, places)
 
 
-def _run(problem: Problem, x: Array, y: Array | None, places: Array | None) -> None:
-    pool = _pooling_of(problem)
-    if problem.recipe.is_blank and y is not None:
-        y[...] = 0
-    if any(start == stop for start, stop in pool.box):
-        return
-    if problem.dtype.kind == "b":
-        x = x.view(np.uint8) if x.dtype == problem.dtype else x
-        y = None if y is None else y.view(np.uint8)
-    dtype = np.dtype(pool.task.dtype)
-    x = _with_three_axes(x)
-    y, places = (None if a is None else _with_three_axes(a) for a in (y, places))
-    is_ready = x.dtype == dtype and x.flags.aligned and not pool.is_padded
-    if is_ready and (y is None or y.dtype == dtype) and _has_lanes(x, problem):
-        where: Any = (..., *(slice(*cut) for cut in pool.box))
-        parts = [None if a is None else a[where] for a in (y, places)]
-        pooling.run(pool.task, x, parts[0], parts[1], pool.box)
-        return
-    for planes, box in _parts(pool, x.shape):
-        _run_part(problem, pool, x[planes], y, places, planes, box)
-
-
-def _run_part(
-    problem: Problem,
-    pool: _Pooling,
-    x: Array,
-    y: Array | None,
-    places: Array | None,
-    planes: Any,
-    box: tuple[tuple[int, int], ...],
-) -> None:
-    """A box of outputs from a copy of the cells that it sees."""
-    dtype = np.dtype(pool.task.dtype)
-    part, origin = _copied(problem, pool, x, box)
-    where = (*planes, *(slice(*cut) for cut in box))
-    target = None if y is None else y[where]
-    found = None if places is None else places[where]
-    if target is None or target.dtype == dtype:
-        pooling.run(pool.task, part, target, found, box, origin)
-        return
-    result = np.empty(target.shape, dtype)
-    pooling.run(pool.task, part, result, found, box, origin)
-    with np.errstate(all="ignore"):
-        target[...] = result
-
-
-def _with_three_axes(array: Array) -> Array:
-    lead = (1,) * (5 - array.ndim)
-    return array.reshape(*array.shape[:2], *lead, *array.shape[2:]) if lead else array
-
-
-def _has_lanes(x: Array, problem: Problem) -> bool:
-    """Whether the kernels can read x where it lies, and well."""
-    if x.strides[-1] == x.itemsize:
-        return True
-    is_along_channels = x.strides[1] == x.itemsize and x.shape[1] * x.itemsize >= LEAST_CHANNELS
-    # The order of a long sum differs between the two.
-    return is_along_channels and not problem.settings.reproducible
-
-
-def _parts(
-    pool: _Pooling, shape: tuple[int, ...]
-) -> Iterator[tuple[Any, tuple[tuple[int, int], ...]]]:
-    """Samples, channels and boxes of outputs whose cells fit a part."""
-    axes, item = pool.task.axes, np.dtype(pool.task.dtype).itemsize
-    counts = [stop - start for start, stop in pool.box]
-
-    def size() -> int:
-        cells = prod(axis.cells(n) for axis, n in zip(axes, counts, strict=True))
-        return (cells + prod(counts)) * item
-
-    while size() > PART_BYTES and max(counts) > 1:
-        # The first axis that can be cut: parts of neighbouring rows are the least to copy.
-        place = next(place for place in range(3) if counts[place] > 1)
-        counts[place] = -(-counts[place] // 2)
-    together = max(PART_BYTES // size(), 1)
-    cuts = [
-        [(first, min(first + count, stop)) for first in range(start, stop, count)]
-        for (start, stop), count in zip(pool.box, counts, strict=True)
-    ]
-    channels = range(0, shape[1], together)
-    for sample, channel, box in product(range(shape[0]), channels, product(*cuts)):
-        yield (slice(sample, sample + 1), slice(channel, channel + together)), box
-
-
-def _copied(
-    problem: Problem, pool: _Pooling, x: Array, box: tuple[tuple[int, int], ...]
-) -> tuple[Array, tuple[int, ...]]:
-    """The cells that a box of outputs sees, as kernels read them, and the number of the first."""
-    dtype, recipe = np.dtype(pool.task.dtype), problem.recipe
-    ends = [_seen(axis, *cut) for axis, cut in zip(pool.task.axes, box, strict=True)]
-    origin = tuple(first for first, _ in ends)
-    with np.errstate(all="ignore"):
-        if not pool.is_padded:
-            where: Any = (..., *(slice(*cells) for cells in ends))
-            return np.ascontiguousarray(x[where], dtype), origin
-        sources = [np.zeros(1, np.int64)] * (3 - len(recipe.axes))
-        for axis, (first, last) in zip(recipe.axes, ends[len(sources) :], strict=True):
-            sliding = cast("SlidingAxis", axis)
-            positions = np.arange(first, last) - sliding.before
-            sources.append(source_index(sliding.mode, positions, sliding.size))
-        inside: Any = (slice(None), slice(None), *np.ix_(*(np.maximum(s, 0) for s in sources)))
-        part = np.ascontiguousarray(x[inside], dtype)
-    for place, source in enumerate(sources):
-        outside: Any = (slice(None),) * (2 + place) + (source < 0,)
-        part[outside] = recipe.fill
-    return part, origin
-
-
-def _seen(axis: PoolAxis, start: int, stop: int) -> tuple[int, int]:
-    """The range of cells that some outputs see."""
-    if axis.is_bins:
-        return start * axis.size // axis.outputs, -(-stop * axis.size // axis.outputs)
-    last = (stop - 1) * axis.stride - axis.before + axis.span
-    return max(start * axis.stride - axis.before, 0), min(last, axis.size)
-
-
-def _pooling_of(problem: Problem) -> _Pooling:
+def _pooling_of(problem: Problem) -> Pooling:
     pool = problem.kept.get(name)
     if pool is None:
         pool = problem.kept[name] = _make(problem)
-    return cast("_Pooling", pool)
+    return cast("Pooling", pool)
 
 
-def _make(problem: Problem) -> _Pooling:
+def _make(problem: Problem) -> Pooling:
     recipe, rule = problem.recipe, problem.recipe.rule
     is_padded = isinstance(rule, Reduction) and not _is_plain_sum(problem)
     axes = tuple(_axis(axis, is_padded=is_padded) for axis in recipe.axes)
@@ -295,7 +150,7 @@ def _make(problem: Problem) -> _Pooling:
     task = PoolTask(
         batch, channels, three, dtype, operation, before, is_divided, divisor, is_rooted
     )
-    return _Pooling(task, is_padded, box)
+    return Pooling(task, is_padded, box)
 
 
 def _is_plain_sum(problem: Problem) -> bool:
