@@ -42,6 +42,7 @@ FIXED = {
         "ShapeError",
         "WindowError",
     ),
+    "explanation": ("Explanation",),
     "geometry.window": ("Window",),
     "images": ("filter_image",),
     "involution_layer": ("InvolutionLayer",),

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         ShapeError,
         WindowError,
     )
+    from faltung.explanation import Explanation
     from faltung.geometry.window import Window
     from faltung.images import filter_image
     from faltung.involution_layer import InvolutionLayer
@@ -105,6 +106,7 @@ __all__ = [
     "DTypeError",
     "Dilate",
     "Erode",
+    "Explanation",
     "FaltungError",
     "Fold",
     "Involution",
@@ -233,6 +235,7 @@ _MODULES = {
     "ResourceError": "errors",
     "ShapeError": "errors",
     "WindowError": "errors",
+    "Explanation": "explanation",
     "Window": "geometry.window",
     "filter_image": "images",
     "InvolutionLayer": "involution_layer",
