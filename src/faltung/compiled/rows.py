@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from time import perf_counter
 from types import FunctionType
 from typing import Any
 
@@ -21,6 +22,8 @@ from faltung.typing import Array
 __all__ = ["RowFunction", "row_function"]
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+SHORT, LONG = 0.01, 0.04
+"""Seconds that a slice of rows should take."""
 MOST_WORDS = 240
 """Characters of the compiler's reason that are passed on."""
 
@@ -55,7 +58,7 @@ class RowFunction:
         results = np.empty(len(rows), rows.dtype)
         self.compile(rows.dtype)
         if self._compiled is not None:
-            self._compiled(rows, results)
+            _run_in_slices(self._compiled, rows, results)
             return results
         for place, row in enumerate(rows):
             value = np.asarray(self.python(row))
@@ -66,6 +69,24 @@ class RowFunction:
                 )
             results[place] = value
         return results
+
+
+def _run_in_slices(compiled: Callable[[Array, Array], None], rows: Array, results: Array) -> None:
+    """All rows, as many at a time as take some milliseconds: in between Ctrl-C is looked after.
+
+    A row's result does not depend on the others, so the time may decide how many go together.
+    """
+    place, together = 0, 1
+    while place < len(rows):
+        some = slice(place, place + together)
+        began = perf_counter()
+        compiled(rows[some], results[some])
+        took = perf_counter() - began
+        place += together
+        if took < SHORT:
+            together *= 2
+        elif took > LONG:
+            together = max(together // 2, 1)
 
 
 def _row_loop(python: Callable[[Array], Any]) -> Any:
