@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from family_windows import ROWS
 
 import faltung as ft
 from compiled import take_turns
@@ -145,6 +146,7 @@ CASES = [
         lambda x: np.median(windows(x, 3), (4, 5)),
         (1, 8, 112, 112),
     ),
+    *(Case(*row) for row in ROWS),
 ]
 
 
