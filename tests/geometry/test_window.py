@@ -156,6 +156,23 @@ def test_composition_follows_cells_through_both_windows(n, first, second):
     assert chain.jump == one.jump * two.jump
 
 
+def test_receptive_fields_of_all_small_pairs_by_following_cells():
+    """More than 10,000 pairs: which cells two outputs of the second window see."""
+    ranges = range(1, 5), range(1, 4), range(1, 4), ((0, 0), (2, 1), (0, 3))
+    windows = [Window(*each) for each in product(*ranges)]
+    count = 0
+    for one, two in product(windows, repeat=2):
+        chain = one.then(two)
+        (start, end), (next_start, _) = (
+            (one.footprint(cells[0])[0], one.footprint(cells[-1])[-1])
+            for cells in (two.footprint(2), two.footprint(3))
+        )
+        assert chain.receptive_field == end - start + 1
+        assert chain.jump == next_start - start
+        count += 1
+    assert count > 10_000
+
+
 def test_receptive_field_of_a_known_stack():
     # VGG: two 3x3 layers see 5 cells, a 2x2 pooling doubles the jump.
     stack = Window(3, padding=1).then(Window(3, padding=1)).then(Window(2, stride=2))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import faltung as ft
+from compiled_jobs import output_of
 
 THREADS, CALLS = 8, 100
 SHAPES = {
@@ -128,6 +129,24 @@ def test_threads_share_operators(algorithm, is_cold):
         assert not isinstance(found, BaseException), found
         differ = [i for i, (a, b) in enumerate(zip(found, serial[seed], strict=True)) if a != b]
         assert differ == [], f"thread {seed}"
+
+
+def test_the_first_convolution_of_a_process_comes_from_all_threads_at_once():
+    code = """
+import threading
+import numpy as np
+import faltung as ft
+barrier, right = threading.Barrier(8), []
+def work():
+    barrier.wait(30)
+    right.append((ft.conv(x, weight) == 72).all())
+x, weight = np.ones((1, 8, 90, 90), np.float32), np.ones((8, 8, 3, 3), np.float32)
+threads = [threading.Thread(target=work) for _ in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(*right)
+"""
+    assert output_of(code, FALTUNG_NUM_THREADS=2) == " ".join(["True"] * THREADS)
 
 
 def test_threads_share_functions_and_errors():
