@@ -1,5 +1,6 @@
 """What an explanation says, in attributes, as text and as HTML."""
 
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -180,7 +181,7 @@ def test_large_windows_are_cropped_with_counts():
     operator = ft.Conv(rng.normal(size=(1, 7, 12, 20)), padding=9, padding_mode="wrap")
     text = str(operator.explain(rng.normal(size=(7, 20, 30)), (0, 0, 0)))
     assert "… 3 more rows, … 11 more columns, … 3 more channels" in text
-    assert "more taps on the border" in text
+    assert re.search(r"… \d+ more taps on the border", text)
     assert len(text.splitlines()) < 160
     assert max(map(len, text.splitlines())) <= 104
     assert len(operator.explain(rng.normal(size=(7, 20, 30)), (0, 0, 0)).terms) == 7 * 240

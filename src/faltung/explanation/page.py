@@ -21,14 +21,25 @@ def render(view: View) -> str:
     """The same grids, notes and steps as in text."""
     parts = [f"<strong>{escape(view.title)}</strong>", *map(_panel, view.panels)]
     if view.border:
-        parts.append("<br>".join(escape(line) for line in view.border))
+        parts.append("<br>".join(map(_note, view.border)))
     rows = "".join(
         f"<tr><th style='text-align: left; font-weight: normal'>{escape(label)}</th>"
         f"<td style='text-align: right'>{escape(value)}</td></tr>"
         for label, value in view.lines
     )
     parts.append(f"<table style='border-top: {LINE}'>{rows}</table>")
-    return f"<div style='color: inherit'>{''.join(f'<div>{part}</div>' for part in parts)}</div>"
+    return f"<div style='color: inherit'>{''.join(map(_part, parts))}</div>"
+
+
+def _part(part: str) -> str:
+    return f"<div style='margin: 0.4em 0'>{part}</div>"
+
+
+def _note(line: Cell) -> str:
+    """A note after a cell that looks like those it speaks of."""
+    sample = "·" if line.kind == "outside" else "&nbsp;"
+    style = f"border: {LINE}; padding: 0 0.4em; {STYLES[line.kind]}"
+    return f"<span style='{style}'>{sample}</span> {escape(line.text)}"
 
 
 def _panel(panel: Panel) -> str:
@@ -49,6 +60,7 @@ def _grid(grid: Grid) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    style = f"border: {LINE}; text-align: right; {STYLES[cell.kind]}".strip()
+    style = f"border: {LINE}; text-align: right; padding: 0.1em 0.5em; {STYLES[cell.kind]}".strip()
+    shown = "·" if cell.kind == "outside" else cell.text
     note = f" title='{escape(cell.note, quote=True)}'" if cell.note else ""
-    return f"<td style='{style}'{note}>{escape(cell.text)}</td>"
+    return f"<td style='{style}'{note}>{escape(shown)}</td>"

@@ -110,9 +110,9 @@ class View:
         return notes
 
     @property
-    def border(self) -> list[str]:
-        """The notes in lines: one for each tap on a border, one for all outside."""
-        lines: list[str] = []
+    def border(self) -> list[Cell]:
+        """The notes by kind: one for each tap on a border, one for all outside."""
+        lines: list[Cell] = []
         hidden = 0
         columns = (self.window.terms.taps, self.window.terms.positions, self.notes)
         for tap, position, note in zip(*columns, strict=True):
@@ -122,13 +122,13 @@ class View:
                 hidden += 1
                 continue
             where = ",".join(map(str, tap)), ",".join(map(str, position))
-            lines.append(f"( ) tap {where[0]} at {where[1]}: {note}")
+            lines.append(Cell(f"tap {where[0]} at {where[1]}: {note}", "border"))
         if hidden:
-            lines.append(f"( ) {hidden} more taps on the border")
+            lines.append(Cell(more(hidden, "tap") + " on the border", "border"))
         outside = [note for note in self.notes if note.startswith("outside")]
         if outside:
             taps = "tap" if len(outside) == 1 else "taps"
-            lines.append(f"·   {outside[0]} ({len(outside)} {taps})")
+            lines.append(Cell(f"{outside[0]} ({len(outside)} {taps})", "outside"))
         return lines
 
     @property

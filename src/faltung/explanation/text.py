@@ -20,7 +20,7 @@ def render(view: View) -> str:
     for panel in view.panels:
         lines += ["", *_panel(panel)]
     if view.border:
-        lines += ["", *("  " + line for line in view.border)]
+        lines += ["", *(f"  {MARKS[line.kind].format(' '):<3} {line.text}" for line in view.border)]
     lines.append("")
     width = max((len(label) for label, _ in view.lines), default=0)
     lines += [f"  {label:<{width}}  {value}" for label, value in view.lines]
