@@ -20,8 +20,9 @@ from faltung.compiled.simd import Element, Emitter, Interpreter, Value
 
 __all__ = ["AHEAD", "TileShape", "column", "tile"]
 
-# A packing tile asks for what it reads this many taps later: tables of offsets go on that far.
-AHEAD = 8
+# A packing tile asks for what it reads this many taps later, about 400 cycles, what a line from L3
+# takes: 1×1 64→256 on 56² is a third faster than with 8. Tables of offsets go on that far.
+AHEAD = 24
 
 
 class TileShape(NamedTuple):

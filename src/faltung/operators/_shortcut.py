@@ -73,6 +73,7 @@ def bound_shortcut(bound: Bound, prepared: Prepared, x: Array) -> Shortcut | Non
     run = make(bound.problem, canonical(x), canonical(empty(shape, dtype)), prepared.operands)
     if run is None:
         return None
+    is_canonical = bound.layout.has_batch and not bound.layout.is_channels_last
 
     def call(x: Array, out: object) -> Array | None:
         if out is None:
@@ -84,7 +85,9 @@ def bound_shortcut(bound: Bound, prepared: Prepared, x: Array) -> Shortcut | Non
                 return None
         else:
             return None
-        return y if run(x, y) else None
+        if is_canonical:
+            return y if run(x, y) else None
+        return y if run(canonical(x), canonical(y)) else None
 
     return call
 
@@ -100,9 +103,12 @@ def function_shortcut(
     run = make(bound.problem, canonical(x), canonical(empty(shape, dtype)), operands)
     if run is None:
         return None
+    is_canonical = bound.layout.has_batch and not bound.layout.is_channels_last
 
-    def call(x: Array, weight: Array, bias: Array | None = None) -> Array | None:
+    def call(x: Array, weight: Array | None = None, bias: Array | None = None) -> Array | None:
         y = empty(shape, dtype)
-        return y if run(x, y, weight, bias) else None
+        if is_canonical:
+            return y if run(x, y, weight, bias) else None
+        return y if run(canonical(x), canonical(y), weight, bias) else None
 
     return call

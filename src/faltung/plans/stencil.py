@@ -11,7 +11,7 @@ and of machines without a compiler.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, cast
@@ -45,7 +45,15 @@ from faltung.plans._spread import overlap, place_cells, placement_bytes
 from faltung.plans._tables import Table, join_tables
 from faltung.typing import Array, IndexArray
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = [
+    "name",
+    "packing_shortcut",
+    "prepare",
+    "run",
+    "shortcut",
+    "supports",
+    "workspace",
+]
 
 name = "stencil"
 SMALL_TABLE = 2**14
@@ -112,6 +120,34 @@ def prepare(problem: Problem, operands: Operands) -> Prepared:
         bias = bias.astype(dtype).reshape(recipe.groups, recipe.filters, 1)
     is_finite = dtype.kind in "biu" or bool(np.isfinite(weight).all())
     return Prepared(weight, bias, is_finite)
+
+
+def shortcut(
+    problem: Problem, x: Array, y: Array, prepared: Prepared
+) -> Callable[[Array, Array], bool] | None:
+    """What computes y from x for arrays like these: the run without all that leads to it."""
+    if not isinstance(problem.recipe.rule, WeightedSum):
+        return None
+
+    def run_again(x: Array, y: Array) -> bool:
+        run(problem, x, prepared, y)
+        return True
+
+    return run_again
+
+
+def packing_shortcut(
+    problem: Problem, x: Array, y: Array, operands: Operands
+) -> Callable[[Array, Array, Array, Array | None], bool] | None:
+    """The same for weights and biases that are prepared each time."""
+    if not isinstance(problem.recipe.rule, WeightedSum):
+        return None
+
+    def run_again(x: Array, y: Array, weight: Array, bias: Array | None) -> bool:
+        run(problem, x, prepare(problem, Operands(weight, bias)), y)
+        return True
+
+    return run_again
 
 
 def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
