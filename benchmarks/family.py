@@ -55,12 +55,36 @@ def largest_places(x: Any, kernel: int, stride: int) -> tuple[Any, Any]:
     return flat.max(-1), rows * x.shape[3] + columns
 
 
+def pool_gradient(x: Any, g: Any) -> Any:
+    """The gradient of a 3×3 maximum with stride 2 and padding 1: added where the maxima are."""
+    padded = np.pad(x, [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=-np.inf)
+    places = largest_places(padded, 3, 2)[1]
+    sums = np.zeros_like(padded).reshape(*x.shape[:2], -1)
+    planes = np.ix_(*map(np.arange, x.shape[:2]))
+    flat = places.reshape(*x.shape[:2], -1)
+    np.add.at(sums, (planes[0][..., None], planes[1][..., None], flat), g.reshape(flat.shape))
+    return sums.reshape(padded.shape)[:, :, 1:-1, 1:-1]
+
+
 def bins(x: Any, count: int, reduce: Any) -> Any:
     """A reduction over equal bins, where their number divides the axes."""
     n, c, rows, columns = x.shape
     return reduce(x.reshape(n, c, count, rows // count, count, columns // count), (3, 5))
 
 
+def weight_gradient(x: Any, g: Any) -> Any:
+    """The gradient after a 3×3 weight: windows times cotangents."""
+    return np.tensordot(g, windows(x, 3, 1, 1), ((0, 2, 3), (0, 2, 3)))
+
+
+def input_gradient(g: Any, weight: Any) -> Any:
+    """The gradient after the input: windows of the cotangents times the flipped weight."""
+    turned = weight[:, :, ::-1, ::-1]
+    return np.moveaxis(np.tensordot(windows(g, 3, 1, 1), turned, ((1, 4, 5), (0, 2, 3))), 3, 1)
+
+
+GRADIENT = np.random.default_rng(1).standard_normal((1, 64, 56, 56), np.float32)
+WEIGHT = np.random.default_rng(2).standard_normal((64, 64, 3, 3), np.float32)
 DISC = np.hypot(*np.mgrid[-2:3, -2:3]) <= 2.3
 
 CASES = [
@@ -145,6 +169,23 @@ CASES = [
         lambda x: ft.window_reduce(x, 3, "median"),
         lambda x: np.median(windows(x, 3), (4, 5)),
         (1, 8, 112, 112),
+    ),
+    Case(
+        "conv weight gradient 3x3 64",
+        lambda x: ft.conv_weight_grad(x, GRADIENT, WEIGHT.shape, padding=1),
+        lambda x: weight_gradient(x, GRADIENT),
+        GRADIENT.shape,
+    ),
+    Case(
+        "conv input gradient 3x3 64",
+        lambda x: ft.conv_input_grad(x, WEIGHT, x.shape, padding=1),
+        lambda x: input_gradient(x, WEIGHT),
+        GRADIENT.shape,
+    ),
+    Case(
+        "max_pool 3x3/2 gradient",
+        lambda x: ft.MaxPool(3, stride=2, padding=1).vjp(x)[1](x[:, :, ::2, ::2])["input"],
+        lambda x: pool_gradient(x, x[:, :, ::2, ::2]),
     ),
     *(Case(*row) for row in ROWS),
 ]

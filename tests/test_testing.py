@@ -49,6 +49,22 @@ def test_broken_promises_are_found(spoil, words):
         testing.check_operator(spoilt(spoil), X)
 
 
+class Turned(Conv):
+    """A convolution with a wrong adjoint."""
+
+    __slots__ = ()
+
+    def adjoint(self, input_shape):
+        exact = super().adjoint(input_shape)
+        return lambda g: exact(g) * 2
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64", "complex128"])
+def test_a_wrong_adjoint_is_found(dtype):
+    with pytest.raises(AssertionError, match="fails the dot test"):
+        testing.check_operator(Turned([[[[1, -1]]]]), X.astype(dtype))
+
+
 def test_a_changed_input_is_found():
     def change(x, y):
         if x.flags.writeable:

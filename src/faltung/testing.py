@@ -125,7 +125,29 @@ def _check_linearity(operator: Operator, x: Array, y: Array) -> None:
         return
     with np.errstate(over="ignore"):
         twice, none = _first(operator(x + x)), _first(operator(np.zeros_like(x)))
-        _close(twice - y, y - none, "is not linear")
+        linear = y - none
+        _close(twice - y, linear, "is not linear")
+        _check_adjoint(operator, x, linear)
+
+
+def _check_adjoint(operator: Operator, x: Array, linear: Array) -> None:
+    """``<A x, g> == <x, A^H g>``; exact for integers, also where they wrap."""
+    g = (np.arange(linear.size) % 5 - 2).reshape(linear.shape).astype(linear.dtype)
+    back = operator.adjoint(x.shape)(g)
+    assert back.shape == x.shape, f"the adjoint gives shape {back.shape}, expected {x.shape}"
+    if linear.dtype.kind in "iu":
+        exact = linear.dtype
+    else:
+        exact = np.dtype(np.complex128 if linear.dtype.kind == "c" else np.float64)
+    pairs = (g, linear), (back, x)
+    left, right = (np.vdot(a.astype(exact), b.astype(exact)) for a, b in pairs)
+    if exact.kind in "iu":
+        assert left == right, f"fails the dot test: {left} and {right}"
+        return
+    limit = {2: 1e-2, 4: 1e-5, 8: 1e-5 if linear.dtype.kind == "c" else 1e-12, 16: 1e-12}
+    scale = max(float(np.abs(a.astype(exact) * b.astype(exact)).sum()) for a, b in pairs)
+    is_near = abs(left - right) <= limit[linear.dtype.itemsize] * max(scale, 1.0)
+    assert is_near, f"fails the dot test: {left} and {right}"
 
 
 def _check_report(operator: Operator, shape: Shape, y: Array) -> None:

@@ -25,6 +25,9 @@ from faltung.typing import Array, IndexArray
 
 __all__ = ["pull_back", "require_gradient"]
 
+AT_ONCE = 2**17
+"""Cotangents that are added to their cells together, in float64."""
+
 
 def require_gradient(problem: Problem) -> None:
     """Raise for a reduction whose derivative nobody knows."""
@@ -90,10 +93,19 @@ def _with_places(problem: Problem) -> Problem:
 
 
 def _add_to_planes(sums: Array, places: IndexArray, values: Array) -> None:
-    """Add values to flat places in their plane, in row-major order; two leading axes are planes."""
+    """Add values to flat places in their plane; the two leading axes are planes.
+
+    Neighbours have places close to each other, so a part of them spans few cells.
+    """
     for plane in np.ndindex(*sums.shape[:2]):
-        flat = sums[plane].reshape(-1)  # a view: planes are contiguous
-        np.add.at(flat, places[plane].ravel(), values[plane].ravel().astype(flat.dtype, copy=False))
+        cells = sums[plane].reshape(-1)  # a view: planes are contiguous
+        flat, cotangents = places[plane].ravel(), values[plane].ravel()
+        for start in range(0, len(flat), AT_ONCE):
+            part = flat[start : start + AT_ONCE]
+            first = int(part.min())
+            added = np.bincount(part - first, cotangents[start : start + AT_ONCE])
+            target = cells[first : first + len(added)]
+            np.add(target, added, out=target, casting="same_kind")
 
 
 def _morphology_back(gathered: Gathered, g: Array, target: Array, heights: Array | None) -> None:
@@ -116,7 +128,7 @@ def _morphology_back(gathered: Gathered, g: Array, target: Array, heights: Array
     added = target[:, :, 0]
     _add_to_planes(added, places, g[:, :, 0])
     if structure.dtype.kind != "b" and heights is not None:
-        counts = np.bincount(tap.ravel(), g.ravel().astype(np.float64), minlength=len(heights))
+        counts = np.bincount(tap.ravel(), g.ravel(), minlength=len(heights))
         heights += counts if rule.is_dilation else -counts
 
 

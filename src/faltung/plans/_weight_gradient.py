@@ -9,7 +9,7 @@ with the cotangents of all filters.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any, cast
@@ -90,15 +90,15 @@ class _Products:
         box = tuple(
             axis.clear_outputs if axis.mode == "blank" else range(axis.outputs) for axis in axes
         )
-        sums = np.zeros((*self.b.shape[1:3], self.a.shape[2], *kernel), self.dtype)
         sizes = self.b.shape[2], self.a.shape[2]
         layout = choose_layout(self.problem, axes, box, sizes, self.dtype)
         if layout is not None and np.isfinite(self.a).all() and np.isfinite(self.b).all():
+            last = np.zeros((*self.b.shape[1:3], *kernel, self.a.shape[2]), self.dtype)
             for sample, group in np.ndindex(*self.a.shape[:2]):
-                slab_of = partial(self._whole_slab, sample, group)
-                others = self.b[sample, group]
-                sum_by_position(layout, slab_of, others, sums[group])
-            return sums
+                fill = partial(self._fill_slab, self.a[sample, group])
+                sum_by_position(layout, fill, self.b[sample, group], last[group])
+            return np.moveaxis(last, -1, 2)
+        sums = np.zeros((*self.b.shape[1:3], self.a.shape[2], *kernel), self.dtype)
         for sample in range(len(self.a)):
             for channels, taps, outputs in self._blocks(kernel, box):
                 part = self._product(sample, channels, taps, outputs)
@@ -106,11 +106,10 @@ class _Products:
                 sums[place] += part.reshape(sums[place].shape)
         return sums
 
-    def _whole_slab(self, sample: int, group: int, outputs: Box) -> Array:
-        """What a box of outputs sees of all channels of a group: (channels, *cells)."""
-        alone = replace(self, a=self.a[:, group : group + 1], b=self.b[:, group : group + 1])
+    def _fill_slab(self, plane: Array, outputs: Box, slab: Array) -> None:
+        """Write what a box of outputs sees of a group: (channels, *cells)."""
         taps = tuple(range(axis.taps) for axis in self.axes)
-        return alone._slab(sample, range(self.a.shape[2]), self._sources(taps, outputs))[0]
+        self._fill(plane, self._sources(taps, outputs), slab)
 
     def _sources(self, taps: Box, outputs: Box) -> list[IndexArray]:
         """On each axis the cells from the first to the last that is seen, -1 outside."""
@@ -180,22 +179,24 @@ class _Products:
         return columns, shown.reshape(columns.shape[2:])
 
     def _slab(self, sample: int, channels: range, sources: list[IndexArray]) -> Array:
-        """The cells that a block sees, borders filled in, contiguous."""
-        shape = self.a.shape[1], len(channels), *map(len, sources)
-        fill = 0 if self.fill is None else self.fill
-        if self.a.size == 0:
-            return np.full(shape, fill, self.dtype)
-        part = self.a[sample, :, _slice(channels)]
+        """The cells that a block sees, borders included, contiguous."""
+        slab = np.empty((self.a.shape[1], len(channels), *map(len, sources)), self.dtype)
+        for group in range(len(slab)):
+            self._fill(self.a[sample, group, _slice(channels)], sources, slab[group])
+        return slab
+
+    def _fill(self, plane: Array, sources: list[IndexArray], slab: Array) -> None:
+        """Write the cells of (channels, *cells) that the sources name, and the border."""
         inside = [np.flatnonzero(source >= 0) for source in sources]
-        slab = np.full(shape, fill, self.dtype)
         target: Any = (..., *(_run(places) for places in inside))
-        for place, (source, places) in enumerate(zip(sources, inside, strict=True), 2):
+        if any(len(places) < len(source) for places, source in zip(inside, sources, strict=True)):
+            slab[...] = 0 if self.fill is None else self.fill
+        for place, (source, places) in enumerate(zip(sources, inside, strict=True), 1):
             cells = source[places]
             is_run = len(cells) > 0 and bool((np.diff(cells) == 1).all())
             cut: Any = (*(slice(None),) * place, _run(cells) if is_run else cells)
-            part = part[cut]
-        slab[target] = part
-        return slab
+            plane = plane[cut]
+        slab[target] = plane
 
 
 def _run(places: Array) -> slice:
