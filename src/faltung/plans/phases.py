@@ -34,6 +34,8 @@ MOST_TAPS = 2**12
 """Taps of one axis; longer kernels belong to other algorithms."""
 MOST_BORDER = 2**16
 """Cells that a kernel may span, which is what it sees beyond the ends of an input."""
+CHANNELS_AT_ONCE = 64
+"""How many channels of the weight are reordered together."""
 CONVERTED_BYTES = 3 * 2**20
 """How much of an input of another dtype is converted at once, in the dtype of the result."""
 
@@ -55,11 +57,9 @@ class _Phases(NamedTuple):
         """Inputs between the first and the last tap."""
         return (self.taps - 1) * self.dilation
 
-    @property
-    def kernel_taps(self) -> Array:
-        """The taps of the kernel, (phases, taps), in the order in which the window sees them."""
-        first = np.arange(self.first, self.first + self.number)[:, None]
-        return first + np.arange(self.taps)[::-1] * self.step
+    def kernel_tap(self, phase: int, tap: int) -> int:
+        """The tap of the kernel that the window of a phase sees at a place: the last one first."""
+        return self.first + phase + (self.taps - 1 - tap) * self.step
 
 
 class _Part(NamedTuple):
@@ -237,15 +237,18 @@ def _pack(
     problem: Problem, phases: tuple[_Phases, ...], weight: Array, bias: Array | None
 ) -> direct.PackedWeights:
     """The kernels of some phases as those of so many more filters."""
-    rank, count = len(phases), prod(own.number for own in phases)
-    taps = [own.kernel_taps for own in phases]
-    flat = [table.ravel() for table in taps]
-    everything: Any = (slice(None), slice(None), *np.ix_(*flat))
-    kernels = weight[everything]
-    kernels = kernels.reshape(*weight.shape[:2], *(n for table in taps for n in table.shape))
-    order = (0, *range(2, 2 + 2 * rank, 2), 1, *range(3, 3 + 2 * rank, 2))
-    shape = len(weight) * count, weight.shape[1], *(own.taps for own in phases)
-    kernels = np.ascontiguousarray(kernels.transpose(order)).reshape(shape)
+    count, taps = prod(own.number for own in phases), tuple(own.taps for own in phases)
+    filters, channels = weight.shape[:2]
+    kernels = np.empty((filters, count, channels, *taps), weight.dtype)
+    # Some channels at a time: filters lie far apart, and a page has to be found again for each.
+    for first in range(0, channels, CHANNELS_AT_ONCE):
+        some = slice(first, first + CHANNELS_AT_ONCE)
+        for number, phase in enumerate(np.ndindex(*(own.number for own in phases))):
+            for tap in np.ndindex(*taps):
+                where = zip(phases, phase, tap, strict=True)
+                source: Any = tuple(own.kernel_tap(*place) for own, *place in where)
+                kernels[(slice(None), number, some, *tap)] = weight[(slice(None), some, *source)]
+    kernels = kernels.reshape(filters * count, channels, *taps)
     parts = tuple(_Part(own, 0, 1, 1, 1, 0, 1, 1) for own in phases)
     biases = None if bias is None else bias.repeat(count)
     return direct.pack(kernels, _task(problem, parts, 1), biases)
