@@ -251,3 +251,12 @@ def test_layouts_take_their_own_index():
     assert operator.explain(x, (1, 2, 3, 1)).total == operator(x)[1, 2, 3, 1]
     assert operator.explain(x[1], (2, 3, 1)).total == operator(x)[1, 2, 3, 1]
     assert operator.explain(x, np.array([1, 2, 3, 1]).tolist()).index == (1, 2, 3, 1)
+
+
+def test_a_window_that_no_memory_holds_is_refused():
+    ft.set_memory_limit(300 * 2**20)
+    try:
+        with pytest.raises(ft.ResourceError, match="a window of 4,000,000 taps"):
+            ft.WindowReduce((2000, 2000), "sum").explain(np.zeros((1, 2000, 2000)), (0, 0, 0))
+    finally:
+        ft.set_memory_limit(None)

@@ -31,7 +31,7 @@ from faltung.typing import Array, Shape
 
 __all__ = ["Arithmetic", "Step", "Window", "compute"]
 
-ORDERED = ("min", "max", "range", "median", "percentile")
+ORDERED = ("min", "max", "range", "median", "percentile", "rank")
 """Reductions that look at the order of the cells."""
 
 

@@ -88,7 +88,8 @@ class Explanation:
     def terms(self) -> tuple[ExplainedTerm, ...]:
         """Every cell under the window, channel by channel and tap by tap, padding included."""
         values, products = self.window.values.ravel(), self.arithmetic.products
-        notes = self._view.notes
+        view = self._view
+        notes = [view.note(tap) for tap in range(len(self.window.takes_part))]
         made = [None] * values.size if products is None else list(products.ravel())
         return tuple(
             ExplainedTerm(*term[:4], value, term.coefficient, product, notes[place % len(notes)])

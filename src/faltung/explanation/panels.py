@@ -95,40 +95,39 @@ class View:
         return f"{self.operator}: y[{place}] = {number(self.total)}"
 
     @cached_property
-    def notes(self) -> list[str]:
-        """What is to be said of each tap: where a border shows something."""
+    def _is_moved(self) -> Array:
+        """The taps to which a border shows another cell than the one at their position."""
+        terms = self.window.terms
+        is_moved: Array = (terms.positions != terms.cells).any(axis=1) & ~terms.is_outside
+        return is_moved
+
+    def note(self, tap: int) -> str:
+        """What is to be said of a tap: what the border shows it."""
         terms, recipe = self.window.terms, self.window.problem.recipe
-        modes = [axis.mode for axis in recipe.axes if isinstance(axis, SlidingAxis)]
-        takes_part = recipe.rule.is_linear or isinstance(recipe.rule, Reduction)
-        outside = f"outside: {number(recipe.fill)}" if takes_part else "outside: takes no part"
-        is_moved = (terms.positions != terms.cells).any(axis=1)
-        notes = []
-        for cell, is_outside, moved in zip(terms.cells, terms.is_outside, is_moved, strict=True):
-            shown = ",".join(map(str, cell.tolist()))
-            border = f"border ({modes[0]} → cell {shown})" if moved else ""
-            notes.append(outside if is_outside else border)
-        return notes
+        if terms.is_outside[tap]:
+            takes_part = recipe.rule.is_linear or isinstance(recipe.rule, Reduction)
+            return f"outside: {number(recipe.fill)}" if takes_part else "outside: takes no part"
+        if not self._is_moved[tap]:
+            return ""
+        mode = next(axis.mode for axis in recipe.axes if isinstance(axis, SlidingAxis))
+        return f"border ({mode} → cell {','.join(map(str, terms.cells[tap]))})"
 
     @property
     def border(self) -> list[Cell]:
         """The notes by kind: one for each tap on a border, one for all outside."""
-        lines: list[Cell] = []
-        hidden = 0
-        columns = (self.window.terms.taps, self.window.terms.positions, self.notes)
-        for tap, position, note in zip(*columns, strict=True):
-            if not note.startswith("border"):
-                continue
-            if len(lines) == MOST_NOTES:
-                hidden += 1
-                continue
-            where = ",".join(map(str, tap)), ",".join(map(str, position))
-            lines.append(Cell(f"tap {where[0]} at {where[1]}: {note}", "border"))
-        if hidden:
-            lines.append(Cell(more(hidden, "tap") + " on the border", "border"))
-        outside = [note for note in self.notes if note.startswith("outside")]
-        if outside:
+        terms = self.window.terms
+        moved, outside = np.flatnonzero(self._is_moved), np.flatnonzero(terms.is_outside)
+        lines = []
+        for tap in moved[:MOST_NOTES].tolist():
+            where = [",".join(map(str, part[tap])) for part in (terms.taps, terms.positions)]
+            lines.append(Cell(f"tap {where[0]} at {where[1]}: {self.note(tap)}", "border"))
+        if len(moved) > MOST_NOTES:
+            hidden = more(len(moved) - MOST_NOTES, "tap")
+            lines.append(Cell(f"{hidden} on the border", "border"))
+        if len(outside):
             taps = "tap" if len(outside) == 1 else "taps"
-            lines.append(Cell(f"{outside[0]} ({len(outside)} {taps})", "outside"))
+            text = f"{self.note(int(outside[0]))} ({len(outside):,} {taps})"
+            lines.append(Cell(text, "outside"))
         return lines
 
     @property
@@ -218,7 +217,7 @@ class View:
         return rows
 
     def _cell(self, value: Any, tap: int, *, is_window: bool) -> Cell:
-        note = self.notes[tap]
+        note = self.note(tap)
         if tap == self.arithmetic.winner:
             return Cell(number(value, self._digits), "winner", note)
         if not is_window or not note:

@@ -11,10 +11,14 @@ import numpy as np
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._entries import EntryTable, Pairs, kernel_shape
 from faltung.plans._problem import Operands, Problem
+from faltung.plans._resources import require
 from faltung.plans._rules import Copy, Morphology, Overlap, Placement, PositionSum, WeightedSum
 from faltung.typing import Array, IndexArray, Shape
 
 __all__ = ["Term", "Terms", "terms_of"]
+
+BYTES_A_TAP = 200
+"""What a tap takes meanwhile: its place in the kernel and over the input on a few axes."""
 
 
 class Term(NamedTuple):
@@ -104,6 +108,8 @@ def terms_of(problem: Problem, operands: Operands, index: Shape) -> Terms:
     if isinstance(rule, Placement):
         return _placed(problem, cast("Array", operands.weight), index)
     sample, channel, *place = index
+    taps = problem.taps
+    require((BYTES_A_TAP + 32 * problem.recipe.channels) * taps, f"a window of {taps:,} taps")
     seen = _Seen.at(problem, tuple(place))
     if isinstance(rule, Morphology):
         structure = rule.in_tap_order(cast("Array", operands.weight)).ravel()
