@@ -15,7 +15,7 @@ from faltung.typing import Array, ArrayLike, IndexArray, Shape
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["ChainAdjoint", "Pullback", "chain_coverage", "first"]
+__all__ = ["ChainAdjoint", "ChainStream", "Pullback", "chain_coverage", "first"]
 
 Pullback = Callable[[ArrayLike], dict[str, Array]]
 
@@ -62,6 +62,56 @@ class ChainAdjoint:
 
     def __repr__(self) -> str:
         return f"<adjoint of Sequential: {self._shapes[0]} -> {self._shapes[-1]}>"
+
+
+class ChainStream:
+    """The streams of a chain's operators: what one returns is pushed into the next."""
+
+    def __init__(self, chain: Any, axis: int, length: int | None) -> None:
+        self._chain, self._asked, self._length = chain, axis, length
+        self._parts: list[Any] = [] if length is not None else [op.stream(axis) for op in chain]
+
+    @property
+    def held(self) -> int:
+        """Cells that are kept for outputs to come, by all operators together."""
+        return sum(part.held for part in self._parts)
+
+    def push(self, chunk: ArrayLike) -> Array:
+        """Take the next cells of the axis and return the outputs that they complete."""
+        if not self._parts:
+            self._begin(np.shape(chunk))
+        for place, part in enumerate(self._parts):
+            with self._chain._at(place):
+                chunk = part.push(chunk)
+        return np.asarray(chunk)
+
+    def flush(self) -> Array:
+        """End the data and return the outputs that are left."""
+        if not self._parts:
+            raise ShapeError("no chunk was pushed, so the shape is not known", "Push one first")
+        rest: Array | None = None
+        for place, part in enumerate(self._parts):
+            with self._chain._at(place):
+                if rest is None:
+                    rest = part.flush()
+                else:
+                    some = part.push(rest)
+                    rest = np.concatenate([some, part.flush()], axis=part.axis)
+        return np.asarray(rest)
+
+    @property
+    def axis(self) -> int:
+        """The streamed axis of the result, known from the first chunk on."""
+        own: int = self._parts[-1].axis
+        return own
+
+    def _begin(self, shape: Shape) -> None:
+        """Streams of known length, each of its own operator's input."""
+        first_axis = self._chain[0]._spatial_axes(shape)[self._asked]
+        whole = (*shape[:first_axis], self._length, *shape[first_axis + 1 :])
+        for operator, own in zip(self._chain, self._chain.shapes(whole), strict=False):
+            size = own[operator._spatial_axes(own)[self._asked]]
+            self._parts.append(operator.stream(self._asked, size))
 
 
 def chain_coverage(cases: Sequence[Case], of: object) -> IndexArray:

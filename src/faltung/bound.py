@@ -194,6 +194,12 @@ class Operator(Faces):
         held = {key: taken[key] for key in (*names, *record.class_parameters)}
         return _rebuilt(kind, dict(operands), held, self._settings)
 
+    def _spatial_axes(self, shape: Shape) -> range:
+        specs = self._specs(Spec(self.record.arrays[0], shape, self._dtype()))
+        rank = self.record.rank(specs, self._parameters, None)
+        end = len(shape) - (self._parameters["data_format"] == "channels_last")
+        return range(end - rank, end)
+
     def _arrays(self) -> dict[str, Array]:
         arrays = {}
         for name, value in self._operands.items():

@@ -18,6 +18,7 @@ from faltung.explanation import Explanation, explain
 from faltung.matrix import matrix
 from faltung.operators._arrays import as_array
 from faltung.report import Report
+from faltung.stream import Stream
 from faltung.typing import Array, ArrayLike, DTypeLike, IndexArray, Shape
 
 if TYPE_CHECKING:
@@ -342,3 +343,48 @@ class Faces:
         """
         case = self._weighted_case(input_shape, dtype)
         return adjoint.linear_operator(self._case, case)
+
+    @face
+    def stream(self, axis: int = -1, length: int | None = None) -> Stream:
+        """The operator along an axis that arrives in chunks of any length.
+
+        Parameters
+        ----------
+        axis : int
+            Of the spatial axes, the one that the chunks are cut along.
+        length : int, optional
+            Cells of all chunks together. Needed where the first outputs depend on it: padding
+            ``"same"`` with a stride, `size=` of `Resize`, adaptive pooling, weights that belong to
+            places.
+
+        Returns
+        -------
+        Stream
+            ``push(chunk)`` returns the outputs that the chunk completes, ``flush()`` those that
+            are left; joined, they are the result for the joined chunks. Only the cells are kept
+            that an output to come sees.
+
+        Raises
+        ------
+        OptionError
+            An axis that there is not; when the first chunk is pushed, a border that wraps around,
+            an operator that has no order along an axis, or a `length` that is missing.
+
+        Notes
+        -----
+        Under ``ft.reproducible()`` the bits are those of one call for all.
+
+        Examples
+        --------
+        >>> import numpy as np, faltung as ft
+        >>> stream = ft.Conv([[[1, 2, 3]]], padding="causal").stream()
+        >>> [stream.push([chunk]).tolist() for chunk in ([1, 1], [], [1, 0, 0])]
+        [[[3, 5]], [[]], [[6, 3, 1]]]
+        >>> stream.flush().shape, stream.held
+        ((1, 0), 2)
+        """
+        return Stream(self._case, self._spatial_axes, axis, length)
+
+    def _spatial_axes(self, shape: Shape) -> range:
+        """Where data of this shape has its spatial axes."""
+        raise NotImplementedError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import numpy as np
 
 from faltung._case import Case
-from faltung._chain import ChainAdjoint, Pullback, chain_coverage, first
+from faltung._chain import ChainAdjoint, ChainStream, Pullback, chain_coverage, first
 from faltung.chain_report import ChainReport
 from faltung.errors import FaltungError, OptionError, shown
 from faltung.explanation import Explanation
@@ -220,6 +220,19 @@ class Sequential(Faces):
                 x = first(operator(x))
         with _Place(self, len(self) - 1):
             return self.operators[-1].explain(x, index)
+
+    def stream(self, axis: int = -1, length: int | None = None) -> ChainStream:  # type: ignore[override]
+        """The chain along an axis that arrives in chunks; see `Operator.stream`.
+
+        `length` is that of the chain's input; the operators' own follow from it.
+        """
+        return ChainStream(self, axis, length)
+
+    def _spatial_axes(self, shape: Shape) -> range:
+        return self.operators[0]._spatial_axes(shape)
+
+    def _at(self, place: int) -> _Place:
+        return _Place(self, place)
 
     def __len__(self) -> int:
         return len(self.operators)

@@ -35,6 +35,8 @@ def supports(problem: Problem) -> str | None:
         return f"it lays windows out and back, the rule here is {type(rule).__name__}"
     if len(recipe.axes) > 3:
         return f"it knows windows on 1 to 3 axes, here are {len(recipe.axes)}"
+    if not all(isinstance(axis, SlidingAxis | TransposedAxis) for axis in recipe.axes):
+        return "it knows windows that slide, no parts of other axes"
     if problem.input_dtype.name != problem.dtype.name:
         return f"the input is {problem.input_dtype}, the result {problem.dtype}"
     known = _sums(problem) if is_fold else problem.dtype.itemsize in (1, 2, 4, 8)
