@@ -32,7 +32,15 @@ from faltung.compiled.pooling_rows import (
     reduce_rows,
     root_rows,
 )
-from faltung.compiled.pooling_sweep import reduce_axis, reduce_planes
+from faltung.compiled.pooling_sweep import (
+    fill_margins,
+    finish_row,
+    reduce_along,
+    reduce_axis,
+    reduce_line,
+    reduce_planes,
+    reduce_segments,
+)
 
 __all__ = ["DTYPES", "Facts", "PoolAxis", "PoolTask", "facts", "run"]
 
@@ -114,12 +122,16 @@ def _prepare(
     for name, value in cut.layout._asdict().items():
         call[getattr(at, name.upper())] = value
     call[at.FOLD], call[at.LINEAR] = FOLD, keep(tables[4])
-    call[at.IS_SEGMENTED], call[at.IS_ROOTED] = cut.is_segmented, task.is_rooted
+    call[at.IS_ROOTED] = task.is_rooted
     call[at.IS_DIVIDED], call[at.FIXED_DIVISOR] = task.is_divided, task.divisor or 0
     is_packed = y is not None and steps[1][5] == size
     is_finished = task.is_divided or task.is_rooted or places is not None
     call[at.IS_DIRECT] = is_packed and not is_finished
-    for index, job in _jobs(task, size, places is not None).items():
+    jobs = _jobs(task, size, places is not None)
+    jobs[at.REDUCE_LANES] = reduce_segments if cut.is_segmented else reduce_along
+    if not call[at.IS_DIRECT]:
+        jobs[at.FINISH] = finish_row
+    for index, job in jobs.items():
         call[index] = address_of(job)
     return _Prepared(call, tuple(arrays), cut)
 
@@ -137,6 +149,8 @@ def _jobs(task: PoolTask, size: int, has_places: bool) -> dict[int, Any]:
         at.COPY: copy_row(size),
         at.SPREAD: spread_row(size),
         at.REDUCE_AXIS: reduce_axis,
+        at.REDUCE_LINE: reduce_line,
+        at.MARGINS: fill_margins,
     }
     if any(axis.stride > 1 for axis in task.axes):
         jobs[at.SPLIT] = split_row(size)

@@ -34,8 +34,7 @@ def seen_taps(axis: int, output: int) -> int:
     start = output * word(axis, at.STRIDE) - word(axis, at.BEFORE)
     dilation = word(axis, at.DILATION)
     hidden = (dilation - 1 - start) // dilation if start < 0 else 0
-    seen: int = min(word(axis, at.KERNEL), (size - 1 - start) // dilation + 1) - hidden
-    return seen
+    return int(min(word(axis, at.KERNEL), (size - 1 - start) // dilation + 1) - hidden)
 
 
 @kernel("intp(intp, intp)")
@@ -43,7 +42,7 @@ def divisor_of(axis: int, output: int) -> int:
     """What a mean over the window divides by: taps that see a cell, or those on the padding too."""
     start = output * word(axis, at.STRIDE) - word(axis, at.BEFORE)
     beyond = word(axis, at.SIZE) + word(axis, at.AFTER)
-    counted: int = min(word(axis, at.KERNEL), (beyond - 1 - start) // word(axis, at.DILATION) + 1)
+    counted = min(word(axis, at.KERNEL), (beyond - 1 - start) // word(axis, at.DILATION) + 1)
     if word(axis, at.COUNTS_PADDING) == 0:
         counted = seen_taps(axis, output)
-    return counted
+    return int(counted)

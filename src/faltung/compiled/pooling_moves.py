@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from faltung.compiled import pooling_words as at
 from faltung.compiled._jit import Job, intrinsic, job
 from faltung.compiled.comparing import ComparingEmitter, ComparingInterpreter
@@ -142,7 +144,7 @@ def count_divisors(dtype: str) -> Job:
 
     A row's own is at.DIVISOR; unless that is fixed, the lanes have others that it is multiplied by.
     """
-    store = storer(dtype)
+    store, number = storer(dtype), np.dtype(dtype).type
     axis_lanes = 8 * (at.AXES + 3 * at.AXIS_SIZE)
 
     @job
@@ -151,6 +153,6 @@ def count_divisors(dtype: str) -> Job:
         is_fixed = word(call, at.FIXED_DIVISOR) != 0
         for x in range(word(block, at.LENGTH)):
             more = 1 if is_fixed else divisor_of(call + axis_lanes, first + x)
-            store(target, x, value * more)
+            store(target, x, number(value * more))
 
     return run_divisors

@@ -4,6 +4,7 @@ Rows of lanes are reduced over the axes above them first, straight from the inpu
 lanes. What a later axis needs lies in two buffers and a line of the thread's workspace; the line
 has a margin on both sides that changes no result, in place of padding. Nothing here depends on
 dtype or instruction set: rows are reduced, moved and finished by jobs that are called by address.
+So are the parts of the sweep: what is inlined is compiled again in every place.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from faltung.compiled._jit import job, kernel
 from faltung.compiled.memory import invoke, put_word, word
 from faltung.compiled.pooling_axes import divisor_of, first_cell, seen_taps
 
-__all__ = ["reduce_axis", "reduce_planes"]
+__all__ = [
+    "fill_margins",
+    "finish_row",
+    "reduce_along",
+    "reduce_axis",
+    "reduce_line",
+    "reduce_planes",
+    "reduce_segments",
+]
 
 _AXIS = 8 * at.AXIS_SIZE
 _AXIS_0, _AXIS_1, _AXIS_2, _AXIS_L = (8 * at.AXES + n * _AXIS for n in range(4))
@@ -49,8 +58,8 @@ def _reduce_over(block, call, axis, output, source, pitch, function):  # type: i
     invoke(function, block, call, 0)
 
 
-@kernel("void(intp, intp, intp)")
-def _reduce_segments(block, call, target):  # type: ignore[no-untyped-def]
+@job
+def reduce_segments(block: int, call: int, target: int) -> None:
     """The outputs along the lanes one by one, cells beside each other as taps."""
     axis, size, fold = call + _AXIS_L, word(call, at.SIZE_OF), word(call, at.FOLD)
     line, folded = word(call, at.LINE) + block, word(call, at.FOLDED) + block
@@ -84,8 +93,8 @@ def _reduce_segments(block, call, target):  # type: ignore[no-untyped-def]
         invoke(function, block, call, 0)
 
 
-@kernel("void(intp, intp, intp)")
-def _reduce_along(block, call, target):  # type: ignore[no-untyped-def]
+@job
+def reduce_along(block: int, call: int, target: int) -> None:
     """The outputs along the lanes side by side, from the line that begins at their first tap."""
     axis, source = call + _AXIS_L, word(call, at.LINE) + block
     count, stride = word(block, at.TO_L) - word(block, at.FROM_L), word(axis, at.STRIDE)
@@ -109,13 +118,20 @@ def _reduce_along(block, call, target):  # type: ignore[no-untyped-def]
     invoke(word(call, at.NEXT), block, call, 0)
 
 
-@kernel("void(intp, intp, intp, intp, intp)")
-def _finish(block, call, row, y, place):  # type: ignore[no-untyped-def]
+@job
+def finish_row(block: int, call: int, row: int) -> None:
     """From a row of results in the workspace to the outputs: divided or rooted, and copied."""
     axis = call + _AXIS_L
     put_word(block, at.DST, row)
     put_word(block, at.LENGTH, word(block, at.TO_L) - word(block, at.FROM_L))
     if word(call, at.IS_DIVIDED):
+        divisor = word(call, at.FIXED_DIVISOR)
+        if divisor == 0:
+            divisor = 1
+            for place in range(3):
+                above = call + 8 * at.AXES + place * _AXIS
+                divisor *= divisor_of(above, word(block, at.ROW_0 + place))
+        put_word(block, at.DIVISOR, divisor)
         put_word(block, at.SRC, word(call, at.DIVISORS) + block)
         if word(block, at.DIVISOR) != word(block, at.DIVIDED):
             put_word(block, at.DIVIDED, word(block, at.DIVISOR))
@@ -126,13 +142,13 @@ def _finish(block, call, row, y, place):  # type: ignore[no-untyped-def]
         invoke(word(call, at.ROOT), block, call, 0)
     if word(call, at.Y_BASE) != 0:
         step = word(axis, at.Y_STEP)
-        put_word(block, at.DST, y)
+        put_word(block, at.DST, word(block, at.ROW_Y))
         put_word(block, at.STEP, step)
         is_packed = step == word(call, at.SIZE_OF)
         invoke(word(call, at.COPY) if is_packed else word(call, at.SPREAD), block, call, 0)
     if word(call, at.HAS_PLACES):
         put_word(block, at.SRC, row + word(call, at.PLACES_AT))
-        put_word(block, at.DST, place)
+        put_word(block, at.DST, word(block, at.ROW_P))
         put_word(block, at.STEP, word(axis, at.P_STEP))
         invoke(word(call, at.WRITE_PLACES), block, call, 0)
 
@@ -151,16 +167,17 @@ def _enter_box(block: int, call: int, number: int) -> None:
         number //= boxes
 
 
-@kernel("void(intp, intp, intp, intp, intp, intp)")
-def _reduce_line(block, call, row_0, row_1, row_2, place):  # type: ignore[no-untyped-def]
+@job
+def reduce_line(block: int, call: int, place: int) -> None:
     """One row of outputs: over the last axis above the lanes, along the lanes, and stored.
 
     `place` is where that axis' cell 0 would be, at the first cell of the lanes.
     """
     axis_0, axis_1, axis_2, axis_l = call + _AXIS_0, call + _AXIS_1, call + _AXIS_2, call + _AXIS_L
+    row_0, row_1 = word(block, at.ROW_0), word(block, at.ROW_1)
+    row_2, first = word(block, at.ROW_2), word(block, at.FROM_L)
     is_first = word(axis_0, at.IS_PLAIN) != 0 and word(axis_1, at.IS_PLAIN) != 0
     function = word(call, at.FIRST) if is_first else word(call, at.NEXT)
-    first, low = word(block, at.FROM_L), word(block, at.LOW_L)
     y = word(block, at.Y) + first * word(axis_l, at.Y_STEP) + row_0 * word(axis_0, at.Y_STEP)
     y += row_1 * word(axis_1, at.Y_STEP) + row_2 * word(axis_2, at.Y_STEP)
     target = y if word(call, at.IS_DIRECT) else word(call, at.ROW) + block
@@ -169,28 +186,22 @@ def _reduce_line(block, call, row_0, row_1, row_2, place):  # type: ignore[no-un
         begin = word(call, at.LINE) + block
         if word(axis_l, at.KIND) == at.SLIDING:
             start = first * word(axis_l, at.STRIDE) - word(axis_l, at.BEFORE)
-            begin += (low - start) * word(call, at.SIZE_OF)
+            begin += (word(block, at.LOW_L) - start) * word(call, at.SIZE_OF)
     put_word(block, at.DST, begin)
-    put_word(block, at.LENGTH, word(block, at.HIGH_L) - low)
+    put_word(block, at.LENGTH, word(block, at.HIGH_L) - word(block, at.LOW_L))
     _reduce_over(block, call, axis_2, row_2, place, word(block, at.PITCH_2), function)
     if not word(axis_l, at.IS_PLAIN):
-        if word(call, at.IS_SEGMENTED):
-            _reduce_segments(block, call, target)
-        else:
-            _reduce_along(block, call, target)
+        invoke(word(call, at.REDUCE_LANES), block, call, target)
     if not word(call, at.IS_DIRECT):
         p = word(block, at.P) + first * word(axis_l, at.P_STEP) + row_0 * word(axis_0, at.P_STEP)
         p += row_1 * word(axis_1, at.P_STEP) + row_2 * word(axis_2, at.P_STEP)
-        divisor = word(call, at.FIXED_DIVISOR)
-        if divisor == 0:
-            divisor = divisor_of(axis_0, row_0) * divisor_of(axis_1, row_1)
-            divisor *= divisor_of(axis_2, row_2)
-        put_word(block, at.DIVISOR, divisor)
-        _finish(block, call, target, y, p)
+        put_word(block, at.ROW_Y, y)
+        put_word(block, at.ROW_P, p)
+        invoke(word(call, at.FINISH), block, call, target)
 
 
-@kernel("void(intp, intp)")
-def _fill_margins(block: int, call: int) -> None:
+@job
+def fill_margins(block: int, call: int, _number: int) -> None:
     """The cells of the line that lie on padding: the number that changes no other, and no place."""
     axis, size = call + _AXIS_L, word(call, at.SIZE_OF)
     start = word(block, at.FROM_L) * word(axis, at.STRIDE) - word(axis, at.BEFORE)
@@ -247,7 +258,10 @@ def reduce_axis(block: int, call: int, number: int) -> None:
                 place = base + row_0 * pitch_0 + row_1 * pitch_1 + row_2 * pitch_2
                 put_word(block, at.FLAT, flat + row_0 * flat_0 + row_1 * flat_1 + row_2 * flat_2)
                 if is_last:
-                    _reduce_line(block, call, row_0, row_1, row_2, place)
+                    put_word(block, at.ROW_0, row_0)
+                    put_word(block, at.ROW_1, row_1)
+                    put_word(block, at.ROW_2, row_2)
+                    invoke(word(call, at.REDUCE_LINE), block, call, place)
                 else:
                     there = (row_0 - low_0) * step_0 + (row_1 - low_1) * step_1
                     put_word(block, at.DST, target + there + (row_2 - low_2) * step_2)
@@ -279,7 +293,7 @@ def reduce_planes(thread: int, call: int, number: int) -> None:
     put_word(block, at.LANE_STEP, word(axis_l, at.FLAT_SIZE))
     put_word(block, at.DIVIDED, -1)
     if word(axis_l, at.IS_PLAIN) == 0 and word(axis_l, at.KIND) == at.SLIDING:
-        _fill_margins(block, call)
+        invoke(word(call, at.MARGINS), block, call, 0)
     first, channels = number * word(call, at.PLANES_A_JOB), word(call, at.CHANNELS)
     last = min(word(call, at.PLANES), first + word(call, at.PLANES_A_JOB))
     for plane in range(first, last):
