@@ -33,6 +33,11 @@ def operators():
     return found | {"a chain": (chain, x), "a layer": (layer, x)}
 
 
+def explanations():
+    x = np.arange(50, dtype=np.float64).reshape(1, 2, 5, 5)
+    return [ft.Conv(WEIGHT).explain(x, (0, 1, 2, 0)), ft.MaxPool((2, 2)).explain(x, (0, 1, 1, 0))]
+
+
 def windows():
     chain = ft.Window(3, stride=2, padding="causal").then(ft.Window(5))
     return [ft.Window(3), ft.Window((3, 2), stride=(2, 1), padding=((1, 2), (0, 3))), chain]
@@ -62,6 +67,7 @@ def samples():
         "windows": windows(),
         "errors": errors(),
         "reports": reports,
+        "explanations": explanations(),
         "names": classes() | functions(),
     }
 
@@ -79,6 +85,7 @@ def seen(values):
         "windows": [(repr(each), each.output_size(20)) for each in values["windows"]],
         "errors": [(type(each).__name__, str(each)) for each in values["errors"]],
         "reports": {name: str(report) for name, report in values["reports"].items()},
+        "explanations": [(str(each), each.total) for each in values["explanations"]],
         "names": {name: value.__qualname__ for name, value in values["names"].items()},
     }
 

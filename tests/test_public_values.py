@@ -28,6 +28,7 @@ def _samples():
 def test_every_public_class_has_a_sample(samples):
     values = [operator for operator, _ in samples["operators"].values()]
     values += [*samples["windows"], *samples["errors"], *samples["reports"].values()]
+    values += samples["explanations"]
     kinds = {type(value).__name__ for value in values}
     assert set(public_values.classes()) - {"Operator"} <= kinds
     modules = {name for name in ft.__all__ if inspect.ismodule(getattr(ft, name))}
@@ -42,6 +43,7 @@ def test_copies_are_equal_and_do_the_same(samples, way):
         "windows": [make(window) for window in samples["windows"]],
         "errors": [make(error) for error in samples["errors"]],
         "reports": {name: make(report) for name, report in samples["reports"].items()},
+        "explanations": [make(explanation) for explanation in samples["explanations"]],
         "names": {name: make(value) for name, value in samples["names"].items()},
     }
     assert public_values.seen(twins) == public_values.seen(samples)
