@@ -58,7 +58,7 @@ def draw_call(rng, x, case):
         return lambda a: ft.adaptive_avg_pool(x, bins, algorithm=a)
     if parameters.pop("ceil_mode"):  # whose windows may not fit without it
         parameters["padding"] = "full"
-    name, mode = ("sum", "mean", "min", "max")[rng.integers(4)], MODES[rng.integers(7)]
+    name, mode = ("sum", "mean", "min", "max", "range")[rng.integers(5)], MODES[rng.integers(7)]
     more = {"padding_mode": mode} | ({"padding_value": 1} if mode == "constant" else {})
     return lambda a: ft.window_reduce(x, reduction=name, **parameters, **more, algorithm=a)
 
@@ -266,3 +266,19 @@ def test_no_byte_outside_the_arrays_is_touched():
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout.split()[1]) > 200
+
+
+@pytest.mark.parametrize("reduction", ["range", "sum", "min"])
+def test_windows_that_leave_the_input_are_blank(reduction):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.integers(0, 9, (2, 3, 7, 9)).astype(("f4", "u1", "?")[seed % 3])
+        kernel, stride = (tuple(int(n) for n in rng.integers(1, 4, 2)) for _ in range(2))
+        found, expected = (
+            ft.window_reduce(
+                x, kernel, reduction, stride=stride, padding=((seed % 3, 1), (2, 0)),
+                padding_mode="blank", algorithm=algorithm,
+            )
+            for algorithm in ("pooling", "stencil")
+        )  # fmt: skip
+        assert equal(found, expected), seed

@@ -7,7 +7,7 @@ copied, a part at a time: other dtypes, memory orders that have no lanes, border
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from typing import Any, cast
@@ -21,7 +21,15 @@ from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._problem import Problem
 from faltung.typing import Array
 
-__all__ = ["LEAST_CELLS", "MOST_TAPS", "Pooling", "run_pooling", "workspace_of"]
+__all__ = [
+    "BAND_BYTES",
+    "LEAST_CELLS",
+    "MOST_TAPS",
+    "Pooling",
+    "join_pooling",
+    "run_pooling",
+    "workspace_of",
+]
 
 LEAST_CELLS = 2**15
 """Where windows see fewer cells, NumPy is quick enough, and the compiler need not be loaded."""
@@ -29,6 +37,8 @@ MOST_TAPS = 2**16
 """Taps of one axis."""
 PART_BYTES = 3 * 2**20
 """How much of an input that has to be copied is copied at once."""
+BAND_BYTES = 2**20
+"""How much of a result is joined with that of another pooling at once."""
 LEAST_CHANNELS = 64
 """Bytes of neighbouring channels that make lanes along them worth it."""
 
@@ -77,6 +87,25 @@ def run_pooling(
         return
     for planes, box in _parts(pool, x.shape):
         _run_part(problem, pool, x[planes], y, places, planes, box)
+
+
+def join_pooling(problem: Problem, pool: Pooling, x: Array, y: Array, join: Any) -> None:
+    """``y[box] = join(y[box], pooling)`` for a ufunc, a band of planes and rows at a time."""
+    rank = x.ndim - 2
+    lead, box = pool.box[: 3 - rank], pool.box[3 - rank :]
+    row = prod(stop - start for start, stop in box[1:]) * y.itemsize
+    rows = max(1, BAND_BYTES // max(row, 1))
+    height = box[0][1] - box[0][0]
+    together = max(1, rows // height)
+    for sample, channel in product(range(len(y)), range(0, y.shape[1], together)):
+        planes = slice(sample, sample + 1), slice(channel, channel + together)
+        for start in range(*box[0], min(rows, height)):
+            band = ((start, min(start + rows, box[0][1])), *box[1:])
+            target = y[(*planes, *(slice(*cut) for cut in band))]
+            found = np.empty(target.shape, y.dtype)
+            part = replace(pool, box=(*lead, *band))
+            run_pooling(problem, part, x[planes], found, None)
+            join(target, found, out=target)
 
 
 def _run_part(

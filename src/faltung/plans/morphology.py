@@ -16,7 +16,15 @@ from faltung.compiled.pooling import DTYPES, PoolAxis, PoolTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import missing_compiler
 from faltung.plans._footprint import require_cells
-from faltung.plans._pool_parts import LEAST_CELLS, MOST_TAPS, Pooling, run_pooling, workspace_of
+from faltung.plans._pool_parts import (
+    BAND_BYTES,
+    LEAST_CELLS,
+    MOST_TAPS,
+    Pooling,
+    join_pooling,
+    run_pooling,
+    workspace_of,
+)
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._resources import WORKSPACE
 from faltung.plans._rules import Morphology
@@ -27,8 +35,6 @@ __all__ = ["name", "prepare", "run", "supports", "workspace"]
 name = "morphology"
 MOST_BOXES = 8
 """Structures that are made of more boxes go to the stencil plan."""
-BAND_BYTES = 2**20
-"""How much of the result is compared with that of another box at once."""
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -145,27 +151,7 @@ def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
     join = np.maximum if rule.is_dilation else np.minimum
     for pool in poolings:
         if pool is not None:
-            _join(problem, pool, x, y, join)
-
-
-def _join(problem: Problem, pool: Pooling, x: Array, y: Array, join: Any) -> None:
-    """Compare the results so far with those of another box, a band of planes and rows at a time."""
-    rank = len(problem.recipe.axes)
-    lead, box = pool.box[: 3 - rank], pool.box[3 - rank :]
-    row = prod(stop - start for start, stop in box[1:]) * y.itemsize
-    rows = max(1, BAND_BYTES // max(row, 1))
-    height = box[0][1] - box[0][0]
-    together = max(1, rows // height)
-    for sample in range(len(y)):
-        for channel in range(0, y.shape[1], together):
-            planes = slice(sample, sample + 1), slice(channel, channel + together)
-            for start in range(*box[0], min(rows, height)):
-                band = ((start, min(start + rows, box[0][1])), *box[1:])
-                target = y[(*planes, *_slices(band))]
-                found = np.empty(target.shape, y.dtype)
-                part = Pooling(pool.task, False, (*lead, *band))
-                run_pooling(problem, part, x[planes], found, None)
-                join(target, found, out=target)
+            join_pooling(problem, pool, x, y, join)
 
 
 def _pooling(problem: Problem, box: Ranges) -> Pooling | None:

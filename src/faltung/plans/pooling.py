@@ -7,15 +7,26 @@ window alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, prod
 from typing import Any, cast
+
+import numpy as np
 
 from faltung.compiled import _jit
 from faltung.compiled.pooling import DTYPES, PoolAxis, PoolTask
 from faltung.geometry.adaptive_axis import AdaptiveAxis
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import missing_compiler
-from faltung.plans._pool_parts import LEAST_CELLS, MOST_TAPS, Pooling, run_pooling, workspace_of
+from faltung.plans._pool_parts import (
+    BAND_BYTES,
+    LEAST_CELLS,
+    MOST_TAPS,
+    Pooling,
+    join_pooling,
+    run_pooling,
+    workspace_of,
+)
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._resources import WORKSPACE
 from faltung.plans._rules import Extreme, Mean, PowerSum, Reduction
@@ -25,7 +36,7 @@ __all__ = ["name", "prepare", "run", "run_with_places", "supports", "workspace"]
 
 name = "pooling"
 MOST_PLACES = 2**31 - 1
-NAMED = {"sum": "sum", "mean": "sum", "min": "min", "max": "max"}
+NAMED = {"sum": "sum", "mean": "sum", "min": "min", "max": "max", "range": "max"}
 
 
 def supports(problem: Problem) -> str | None:
@@ -90,7 +101,9 @@ def _has_places(problem: Problem) -> bool:
 
 def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread, a part of the input that may have to be copied included."""
-    return workspace_of(problem, _pooling_of(problem))
+    rule = problem.recipe.rule
+    is_joined = isinstance(rule, Reduction) and rule.name == "range"
+    return workspace_of(problem, _pooling_of(problem)) + BAND_BYTES * is_joined
 
 
 def prepare(problem: Problem, operands: Operands) -> bool | None:
@@ -100,15 +113,21 @@ def prepare(problem: Problem, operands: Operands) -> bool | None:
 
 def run(problem: Problem, x: Array, prepared: bool, y: Array) -> None:
     """Compute y from x, both in canonical order."""
-    rule, pool = problem.recipe.rule, _pooling_of(problem)
+    rule, pool, whole = problem.recipe.rule, _pooling_of(problem), y
     if problem.recipe.is_blank:
         y[...] = 0
         where: Any = (..., *(slice(*cut) for cut in pool.box[3 - len(problem.recipe.axes) :]))
         y = y[where]
     if isinstance(rule, Extreme) and rule.gives_position:
         run_pooling(problem, pool, x, None, y)
-    else:
-        run_pooling(problem, pool, x, y, None)
+        return
+    run_pooling(problem, pool, x, y, None)
+    if isinstance(rule, Reduction) and rule.name == "range" and y.size:
+        least = replace(pool, task=pool.task._replace(operation="min"))
+        with np.errstate(all="ignore"):
+            # Of truth values: whether there are both.
+            join = np.not_equal if y.dtype.kind == "b" else np.subtract
+            join_pooling(problem, least, x, whole, join)
 
 
 def run_with_places(problem: Problem, x: Array, y: Array, places: Array) -> None:
