@@ -241,6 +241,31 @@ def _pad(draw):
     return ft.Pad(amounts, mode, value, **draw.layout), _plain_shape(draw)
 
 
+def _fold(draw):
+    kernel, window = draw.kernel(), draw.window()
+    spatial = draw.ints(1, MOST_CELLS[draw.rank])
+    unfolded = ft.Unfold(kernel, **window).output_shape((1, int(draw.rng.integers(1, 4)), *spatial))
+    columns, windows = unfolded[1:]
+    inner = (windows, columns) if draw.is_last else (columns, windows)
+    shape = (int(draw.rng.integers(1, 4)), *inner) if draw.has_batch else inner
+    return ft.Fold(spatial, kernel, **window, **draw.layout), shape
+
+
+def _max_unpool(draw):
+    window = draw.window()
+    del window["dilation"]
+    pool = ft.MaxPool(draw.kernel(), return_indices=True, **window, **draw.layout)
+    shape = _plain_shape(draw)
+    pooled, indices = pool(random_data(shape, draw.rng))
+    size = shape[draw.has_batch :]
+    size = size[:-1] if draw.is_last else size[1:]
+    parameters = {name: getattr(pool, name) for name in ("stride", "padding", "data_format")}
+    if draw.chance(0.3):
+        indices = draw.rng.permuted(indices, axis=-1)
+    operator = ft.MaxUnpool(indices, pool.kernel_size, output_size=size, **parameters)
+    return operator, pooled.shape
+
+
 def _resize(draw):
     mode = draw.one_of(["nearest", "nearest-exact", "linear", "cubic", "area", "lanczos"])
     flags = {}
@@ -267,6 +292,8 @@ DRAW = {
     "dilate": _dilate,
     "window_reduce": _window_reduce,
     "unfold": _unfold,
+    "fold": _fold,
+    "max_unpool": _max_unpool,
     "pad": _pad,
     "resize": _resize,
 }
