@@ -87,8 +87,11 @@ def scatter(source: str, dtype: str) -> Job:
             )
             for row in range(first, beyond):
                 place = places + 8 * (_HEADER + row * _ROW)
-                is_there = word(place, at.PLACE_FIRST_D) <= d < word(place, at.PLACE_LAST_D)
-                if is_there and word(place, at.PLACE_FIRST_H) <= h < word(place, at.PLACE_LAST_H):
+                from_first = min(
+                    d - word(place, at.PLACE_FIRST_D), h - word(place, at.PLACE_FIRST_H)
+                )
+                beyond_d, beyond_h = word(place, at.PLACE_LAST_D), word(place, at.PLACE_LAST_H)
+                if from_first >= 0 and d < beyond_d and h < beyond_h:
                     start = max(w, word(place, at.PLACE_FIRST_W))
                     stop = min(w + run, word(place, at.PLACE_LAST_W))
                     target = line_place + word(place, at.PLACE_OFFSET) + start * step
