@@ -99,6 +99,16 @@ def test_samples_and_threads_do_not_change_bits():
     assert found == {np.concatenate(alone).tobytes()}
 
 
+def test_a_small_sample_alone_has_the_same_bits_on_request():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((30, 8, 6, 7)).astype(np.float32)
+    weight = rng.standard_normal((8, 8, 9, 6, 7)).astype(np.float32)
+    with ft.reproducible():
+        whole = ft.local_conv(x, weight, kernel_size=3, padding=1)
+        alone = ft.local_conv(x[7:8], weight, kernel_size=3, padding=1)
+    assert np.array_equal(alone, whole[7:8])
+
+
 @pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
 @pytest.mark.parametrize("dtype", ["f4", "u1"])
 def test_a_large_involution_needs_little(dtype, data_format):

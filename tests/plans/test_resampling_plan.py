@@ -103,6 +103,13 @@ def test_threads_and_samples_do_not_change_bits():
     assert found == {np.concatenate(alone).tobytes()}
 
 
+def test_a_small_sample_alone_has_the_same_bits_on_request():
+    x = np.random.default_rng(0).standard_normal((90, 1, 9, 5)).astype(np.float32)
+    with ft.reproducible():
+        whole = ft.resize(x, (4, 12), mode="cubic")
+        assert np.array_equal(ft.resize(x[7:8], (4, 12), mode="cubic"), whole[7:8])
+
+
 @pytest.mark.parametrize("mode", ["nearest", "linear", "lanczos"])
 def test_workspace_is_what_describe_says(mode):
     x = np.ones((1, 64, 112, 112), np.float32)

@@ -40,7 +40,7 @@ def supports(problem: Problem) -> str | None:
     axes = cast("tuple[SlidingAxis, ...]", recipe.axes)
     if len(axes) > 3:
         return f"it knows windows on 1 to 3 axes, here are {len(axes)}"
-    is_wanted = recipe.algorithm == name
+    is_wanted = recipe.algorithm == name or problem.settings.reproducible
     if problem.macs < LEAST_MACS and not is_wanted:
         return f"{problem.macs:,} multiply-adds are too few to load compiled code for"
     if recipe.channels == 0 or recipe.filters == 0:

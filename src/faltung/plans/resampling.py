@@ -68,7 +68,8 @@ def supports(problem: Problem) -> str | None:
     if cost > MOST_ROW_COST or (len(axes) == 3 and axes[0].taps * axes[1].taps > MOST_ROWS):
         return f"one row is made of {cost:,} products"
     rows = problem.input_shape[0] * problem.input_shape[1] * prod(a.outputs for a in axes[:-1])
-    if rows * cost < LEAST_COST and recipe.algorithm != name:
+    is_wanted = recipe.algorithm == name or problem.settings.reproducible
+    if rows * cost < LEAST_COST and not is_wanted:
         return f"{rows * cost:,} products are too few to load compiled code for"
     return missing_compiler()
 
