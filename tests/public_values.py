@@ -38,6 +38,11 @@ def explanations():
     return [ft.Conv(WEIGHT).explain(x, (0, 1, 2, 0)), ft.MaxPool((2, 2)).explain(x, (0, 1, 1, 0))]
 
 
+def fits():
+    x = np.arange(12.0).reshape(1, 1, 12) ** 2
+    return [ft.fit_kernel(x, ft.conv(x, [[[1.0, -1]]]), 2, bias=bias) for bias in (False, True)]
+
+
 def windows():
     chain = ft.Window(3, stride=2, padding="causal").then(ft.Window(5))
     return [ft.Window(3), ft.Window((3, 2), stride=(2, 1), padding=((1, 2), (0, 3))), chain]
@@ -68,6 +73,7 @@ def samples():
         "errors": errors(),
         "reports": reports,
         "explanations": explanations(),
+        "fits": fits(),
         "names": classes() | functions(),
     }
 
@@ -86,6 +92,7 @@ def seen(values):
         "errors": [(type(each).__name__, str(each)) for each in values["errors"]],
         "reports": {name: str(report) for name, report in values["reports"].items()},
         "explanations": [(str(each), each.total) for each in values["explanations"]],
+        "fits": [(repr(each.conv), each.losses.tobytes()) for each in values["fits"]],
         "names": {name: value.__qualname__ for name, value in values["names"].items()},
     }
 

@@ -43,6 +43,7 @@ FIXED = {
         "WindowError",
     ),
     "explanation": ("Explanation",),
+    "fit": ("Fit", "fit_kernel"),
     "geometry.window": ("Window",),
     "images": ("filter_image",),
     "involution_layer": ("InvolutionLayer",),

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         WindowError,
     )
     from faltung.explanation import Explanation
+    from faltung.fit import Fit, fit_kernel
     from faltung.geometry.window import Window
     from faltung.images import filter_image
     from faltung.involution_layer import InvolutionLayer
@@ -108,6 +109,7 @@ __all__ = [
     "Erode",
     "Explanation",
     "FaltungError",
+    "Fit",
     "Fold",
     "Involution",
     "InvolutionLayer",
@@ -163,6 +165,7 @@ __all__ = [
     "erode",
     "filter_array",
     "filter_image",
+    "fit_kernel",
     "fold",
     "get_num_threads",
     "involution",
@@ -236,6 +239,8 @@ _MODULES = {
     "ShapeError": "errors",
     "WindowError": "errors",
     "Explanation": "explanation",
+    "Fit": "fit",
+    "fit_kernel": "fit",
     "Window": "geometry.window",
     "filter_image": "images",
     "InvolutionLayer": "involution_layer",
