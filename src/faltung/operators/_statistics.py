@@ -86,7 +86,7 @@ def percentile_gradient(rows: Array, share: float) -> Array:
 
 
 def _centred(rows: Array) -> Array:
-    return rows - rows.mean(axis=1, keepdims=True)
+    return np.asarray(rows - rows.mean(axis=1, keepdims=True))
 
 
 def _std_gradient(rows: Array) -> Array:
