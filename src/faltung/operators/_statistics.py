@@ -4,36 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import floor
 from typing import Any
 
 import numpy as np
 
+from faltung.plans._order import Order, between, neighbours
 from faltung.typing import Array
 
-__all__ = ["GRADIENTS", "NAMED", "percentile", "percentile_gradient"]
+__all__ = [
+    "GRADIENTS",
+    "NAMED",
+    "middle",
+    "percentile",
+    "percentile_gradient",
+    "rank",
+    "rank_gradient",
+]
 
 
 def percentile(rows: Array, share: float) -> Array:
-    """The value below which `share` of the others lie, between two of them on a straight line.
-
-    As `numpy.percentile`, but a value that is met exactly stays itself beside an infinite one.
-    """
-    below, above, part = _neighbours(rows.shape[1], share)
-    ordered = np.partition(rows, sorted({below, above}), axis=1)
-    low, high = ordered[:, below], ordered[:, above]
-    if part:
-        step = high - low
-        between = low + step * part if part < 0.5 else high - step * (1 - part)
-        low = np.where(low == high, low, between)
-    return np.where(np.isnan(rows).any(axis=1), np.nan, low).astype(rows.dtype)
+    """The value below which `share` of the others lie, between two of them on a straight line."""
+    return _in_order(rows, neighbours(rows.shape[1], share))
 
 
-def _neighbours(count: int, share: float) -> tuple[int, int, float]:
-    """The two places in order that a percentile lies between, and its way from one to the other."""
-    place = share * (count - 1)
-    below = floor(place)
-    return below, min(below + 1, count - 1), place - below
+def rank(rows: Array, place: int) -> Array:
+    """The value at a place in ascending order."""
+    return _in_order(rows, Order(place, place))
+
+
+def middle(count: int) -> Order:
+    """The places that a median looks at: one, or the mean of two."""
+    return Order((count - 1) // 2, count // 2, is_mean=count % 2 == 0)
+
+
+def _in_order(rows: Array, order: Order) -> Array:
+    ordered = np.partition(rows, sorted({order.below, order.above}), axis=1)
+    value = between(ordered[:, order.below], ordered[:, order.above], order)
+    if rows.dtype.kind in "biu":
+        return value
+    return np.where(np.isnan(rows).any(axis=1), np.nan, value).astype(rows.dtype)
 
 
 def spread(rows: Array) -> Array:
@@ -56,7 +65,7 @@ NAMED: dict[str, Callable[[Array], Array]] = {
     "min": lambda rows: rows.min(axis=1),
     "max": lambda rows: rows.max(axis=1),
     "range": spread,
-    "median": lambda rows: np.median(rows, axis=1),
+    "median": lambda rows: _in_order(rows, middle(rows.shape[1])),
     "var": lambda rows: rows.var(axis=1),
     "std": lambda rows: rows.std(axis=1),
     "logsumexp": logsumexp,
@@ -80,9 +89,14 @@ def _extreme_gradient(rows: Array, sign: int) -> Array:
 
 def percentile_gradient(rows: Array, share: float) -> Array:
     """The shares of the two values between which the percentile lies; the first of equal ones."""
-    below, above, part = _neighbours(rows.shape[1], share)
+    below, above, part, _ = neighbours(rows.shape[1], share)
     order = np.argsort(rows, axis=1, kind="stable")
     return _mark(rows, order[:, below], 1 - part) + _mark(rows, order[:, above], part)
+
+
+def rank_gradient(rows: Array, place: int) -> Array:
+    """1 at the value of that place in order, the first of equal ones."""
+    return _mark(rows, np.argsort(rows, axis=1, kind="stable")[:, place], 1)
 
 
 def _centred(rows: Array) -> Array:

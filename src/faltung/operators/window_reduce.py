@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from faltung.operators._arrays import Spec
 from faltung.operators._checks import check_border, rank_of
 from faltung.operators._record import Sample, match, operator
 from faltung.operators._textbook import each_axis, pad_input
+from faltung.plans._order import Order, neighbours
 from faltung.plans._problem import Recipe
 from faltung.plans._rules import Reduction
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
 
 __all__ = ["window_reduce"]
 
-KEEPING = ("sum", "min", "max", "range")
+KEEPING = ("sum", "min", "max", "range", "rank")
 """Reductions of integers that are integers."""
 
 
@@ -43,21 +45,31 @@ def result_dtype(dtype: np.dtype[Any], parameters: Mapping[str, Any]) -> np.dtyp
             f"x has dtype {dtype}, for which reduction {shown(reduction)} has no meaning",
             "Pass numpy.abs(x), or the real and the imaginary part one after the other",
         )
-    is_kept = isinstance(reduction, str) and reduction in KEEPING
+    is_kept = (reduction if isinstance(reduction, str) else _head(reduction)) in KEEPING
     return np.dtype(np.float64) if dtype.kind in "biu" and not is_kept else dtype
 
 
-def as_rule(reduction: object) -> Reduction:
-    """The rule of a reduction that is given by name, as a percentile, or as a function."""
+def as_rule(reduction: object, taps: int) -> Reduction:
+    """The rule of a reduction by name, as a percentile or rank, or as a function."""
     if isinstance(reduction, str) and reduction in _statistics.NAMED:
         gradient = _statistics.GRADIENTS[reduction]
-        return Reduction(reduction, _statistics.NAMED[reduction], gradient=gradient)
-    if isinstance(reduction, tuple | list) and len(reduction) == 2 and reduction[0] == "percentile":
-        share = _share(reduction[1])
+        order = _statistics.middle if reduction == "median" else None
+        return Reduction(reduction, _statistics.NAMED[reduction], gradient=gradient, order=order)
+    if _head(reduction) == "percentile":
+        share = _share(reduction[1])  # type: ignore[index]
         return Reduction(
             "percentile",
             partial(_statistics.percentile, share=share),
             gradient=partial(_statistics.percentile_gradient, share=share),
+            order=partial(neighbours, share=share),
+        )
+    if _head(reduction) == "rank":
+        place = _place(reduction[1], taps)  # type: ignore[index]
+        return Reduction(
+            "rank",
+            partial(_statistics.rank, place=place),
+            gradient=partial(_statistics.rank_gradient, place=place),
+            order=lambda _: Order(place, place),
         )
     if callable(reduction):
         try:
@@ -71,8 +83,14 @@ def as_rule(reduction: object) -> Reduction:
     names = ", ".join(map(repr, _statistics.NAMED))
     raise OptionError(
         f"reduction is {shown(reduction)}, which is not known",
-        f"Use one of {names}, ('percentile', q), or a function of a 1-D array",
+        f"Use one of {names}, ('percentile', q), ('rank', i), or a function of a 1-D array",
     )
+
+
+def _head(reduction: object) -> object:
+    """The name of a reduction that is a pair, such as a percentile."""
+    is_pair = isinstance(reduction, tuple | list) and len(reduction) == 2
+    return reduction[0] if is_pair and isinstance(reduction[0], str) else None  # type: ignore[index]
 
 
 def _share(percent: object) -> float:
@@ -80,6 +98,16 @@ def _share(percent: object) -> float:
     if is_number and 0 <= percent <= 100:  # type: ignore[operator]
         return float(percent) / 100  # type: ignore[arg-type]
     raise OptionError(f"reduction has percentile {shown(percent)}, expected a number from 0 to 100")
+
+
+def _place(place: object, taps: int) -> int:
+    is_int = isinstance(place, int | np.integer) and not isinstance(place, bool)
+    if is_int and 0 <= place < taps:  # type: ignore[operator]
+        return int(place)  # type: ignore[call-overload,no-any-return]
+    raise OptionError(
+        f"reduction has rank {shown(place)}, expected a whole number from 0 to {taps - 1} for a "
+        f"window of {taps} taps"
+    )
 
 
 def ends(values: Array) -> Any:
@@ -98,6 +126,11 @@ TEXTBOOK: dict[str, Callable[[Array], Any]] = {
     "std": lambda values: max((values**2).mean() - values.mean() ** 2, 0) ** 0.5,
     "logsumexp": np.logaddexp.reduce,
 }
+
+
+def _ranked(values: Array, q: int) -> Any:
+    with_nan = [value for value in values if np.isnan(value)]
+    return with_nan[0] if with_nan else sorted(values)[q]
 
 
 def textbook(
@@ -119,7 +152,8 @@ def textbook(
     strides, dilations = each_axis(stride, rank), each_axis(dilation, rank)
     function = reduction if callable(reduction) else TEXTBOOK.get(reduction)
     if function is None:
-        function = partial(np.percentile, q=reduction[1])
+        find: Any = {"percentile": np.percentile, "rank": _ranked}[reduction[0]]
+        function = partial(find, q=reduction[1])
     outputs = [
         (size - d * (k - 1) - 1) // s + 1
         for size, k, s, d in zip(padded.shape[2:], kernel, strides, dilations, strict=True)
@@ -190,6 +224,11 @@ SAMPLES = (
             "padding_mode": "blank",
         },
     ),
+    Sample(
+        "rank, strides differ",
+        {"x": (2, 1, 6, 5)},
+        {"kernel_size": (2, 3), "reduction": ("rank", 4), "stride": (1, 2), "padding": 1},
+    ),
     Sample("a function", {"x": (2, 2, 9)}, {"kernel_size": (4,), "reduction": ends, "padding": 1}),
 )
 
@@ -225,12 +264,13 @@ def window_reduce(
         The data.
     kernel_size : int or sequence of int
         Taps of the window. With an int, all axes of x but the first two are spatial.
-    reduction : str, ("percentile", q), or function
+    reduction : str, ("percentile", q), ("rank", i), or function
         ``"sum"``, ``"mean"``, ``"min"``, ``"max"``, ``"range"`` (largest less smallest),
         ``"median"``, ``"var"``, ``"std"`` (of the window as a population), ``"logsumexp"``; a
-        percentile with q from 0 to 100, interpolated as in `numpy.percentile`; or a Python function
-        of a 1-D array of the window's values in row-major order, which returns a number. Numba
-        compiles it; without Numba it runs as it is.
+        percentile with q from 0 to 100, interpolated as in `numpy.percentile`; the value with rank
+        i in ascending order, counted from 0; or a Python function of a 1-D array of the window's
+        values in row-major order, which returns a number. Numba compiles it; without Numba it runs
+        as it is.
     stride, dilation : int or sequence of int
         Cells between neighbouring outputs, and between neighbouring taps.
     padding : int, sequence, or name
@@ -254,13 +294,14 @@ def window_reduce(
     -------
     array, shape (N, C, \*out) or (C, \*out)
         ``out = (n + before + after - dilation * (k - 1) - 1) // stride + 1`` on each axis, of x's
-        dtype. Of integers and bool, sum, min, max and range keep the dtype (and wrap), all others
-        are computed in float64; so is what a function gets to see.
+        dtype. Of integers and bool, sum, min, max, range and rank keep the dtype (and wrap), all
+        others are computed in float64; so is what a function gets to see.
 
     Raises
     ------
     OptionError
-        An unknown reduction or mode, or a function that Numba cannot compile, with its reason.
+        An unknown reduction or mode, a rank outside the window, or a function that Numba cannot
+        compile, with its reason.
     WindowError
         Impossible kernel size, stride, padding or dilation.
     DTypeError
@@ -289,9 +330,10 @@ def window_reduce(
     check_border(mode, padding_value)
     spatial = sizes.spatial["i"]
     windows = axis_windows(len(spatial), kernel_size, stride, dilation, padding)
+    axes = tuple(map(sliding_axis, windows, spatial, (mode,) * len(spatial)))
     return Recipe(
-        rule=as_rule(reduction),
-        axes=tuple(map(sliding_axis, windows, spatial, (mode,) * len(spatial))),
+        rule=as_rule(reduction, prod(axis.taps for axis in axes)),
+        axes=axes,
         batch=sizes["n"],
         groups=sizes["c"],
         channels=1,

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from faltung.plans._order import Order
 from faltung.typing import Array
 
 __all__ = [
@@ -144,13 +145,15 @@ class Reduction(_Base):
 
     `function` maps a C-contiguous matrix with a row for each window to one number a row;
     `check` raises what it has against a dtype; `gradient` maps the same matrix to the derivatives
-    of a row's number after each of its values, where it is known.
+    of a row's number after each of its values, where it is known. `order` tells, for a number of
+    values, which of them in ascending order the function looks at, where it looks at no others.
     """
 
     name: str
     function: Callable[[Array], Array]
     check: Callable[[np.dtype[Any]], None] | None = None
     gradient: Callable[[Array], Array] | None = None
+    order: Callable[[int], Order] | None = None
 
     accumulates = True
 
