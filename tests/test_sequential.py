@@ -197,6 +197,16 @@ def test_coverage_counts_outputs_by_however_many_ways():
         chain.coverage((1, 9), of="both")
 
 
+@pytest.mark.parametrize("face", ["describe", "coverage"])
+def test_operators_on_different_axes_have_no_common_window(face):
+    conv = ft.Conv(np.ones((1, 1, 3, 3)), padding="same")
+    by_an_int = ft.Sequential(ft.Resize(scale_factor=2), conv)
+    with pytest.raises(ft.ShapeError, match=r"operators\[1\] has 2 spatial axes, .*\[0\] has 1"):
+        getattr(by_an_int, face)((1, 5, 4))
+    getattr(by_an_int, face)((1, 1, 5, 4))
+    getattr(ft.Sequential(ft.Resize(scale_factor=(2, 2)), conv), face)((1, 5, 4))
+
+
 def test_the_explanation_is_that_of_the_last_operator(linear):
     x = np.random.default_rng(4).normal(size=(1, 5, 6))
     explanation = linear.explain(x, (0, 3, 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from faltung.typing import Array, ArrayLike, IndexArray, Shape
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["ChainAdjoint", "ChainStream", "Pullback", "chain_coverage", "first"]
+__all__ = ["ChainAdjoint", "ChainStream", "Pullback", "chain_coverage", "check_axes", "first"]
 
 Pullback = Callable[[ArrayLike], dict[str, Array]]
 
@@ -119,6 +120,7 @@ def chain_coverage(cases: Sequence[Case], of: object) -> IndexArray:
     if not (isinstance(of, str) and of in ("input", "output")):
         raise OptionError(f"of is {shown(of)}, which is not known", "Use 'input' or 'output'")
     parts = [connections(case) for case in cases]
+    check_axes([len(part) for part in parts])
     counts: Any = np.ones((), np.int64)
     for axes in zip(*parts, strict=True):
         joined = _joined(axes)
@@ -126,6 +128,21 @@ def chain_coverage(cases: Sequence[Case], of: object) -> IndexArray:
         counts = np.multiply.outer(counts, np.asarray(along, np.int64).ravel())
     result: IndexArray = counts
     return result
+
+
+def check_axes(counts: Sequence[int]) -> None:
+    """Raise where operators with different numbers of spatial axes follow each other.
+
+    They may compute, for an array does not tell which of its axes is the batch.
+    """
+    for place, (before, own) in enumerate(pairwise(counts)):
+        if before != own:
+            raise ShapeError(
+                f"operators[{place + 1}] has {own} spatial {'axis' if own == 1 else 'axes'}, "
+                f"operators[{place}] has {before}, so that no cell of one is a cell of the other",
+                "With one int for all axes the first axis counts as the batch: give one entry an "
+                "axis, or an input_shape with a batch; else ask the operators one by one",
+            )
 
 
 def _joined(axes: Sequence[csr_array]) -> csr_array:

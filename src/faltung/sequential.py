@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import numpy as np
 
 from faltung._case import Case
-from faltung._chain import ChainAdjoint, ChainStream, Pullback, chain_coverage, first
+from faltung._chain import ChainAdjoint, ChainStream, Pullback, chain_coverage, check_axes, first
 from faltung.chain_report import ChainReport
 from faltung.errors import FaltungError, OptionError, shown
 from faltung.explanation import Explanation
@@ -103,6 +103,10 @@ class Sequential(Faces):
         ):
             with _Place(self, place):
                 reports.append(operator.describe(shape, dtype))
+        try:
+            check_axes([len(report.receptive_field) for report in reports])
+        except FaltungError as error:
+            raise error.at("Sequential") from None
         return ChainReport.of(reports)
 
     def reference(self, x: ArrayLike) -> Array:
