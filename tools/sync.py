@@ -31,6 +31,7 @@ FIXED = {
         "conv_transpose_weight_grad",
         "conv_weight_grad",
     ),
+    "draw.figure": ("Animation", "Figure"),
     "errors": (
         "DTypeError",
         "FaltungError",
@@ -45,7 +46,13 @@ FIXED = {
     "explanation": ("Explanation",),
     "fit": ("Fit", "fit_kernel"),
     "geometry.window": ("Window",),
-    "images": ("filter_image",),
+    "images": (
+        "filter_image",
+        "maximum_filter",
+        "median_filter",
+        "minimum_filter",
+        "percentile_filter",
+    ),
     "involution_layer": ("InvolutionLayer",),
     "matching": ("match_template",),
     "plans._select": ("algorithms",),

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         conv_transpose_weight_grad,
         conv_weight_grad,
     )
+    from faltung.draw.figure import Animation, Figure
     from faltung.errors import (
         DTypeError,
         FaltungError,
@@ -57,7 +58,13 @@ if TYPE_CHECKING:
     from faltung.explanation import Explanation
     from faltung.fit import Fit, fit_kernel
     from faltung.geometry.window import Window
-    from faltung.images import filter_image
+    from faltung.images import (
+        filter_image,
+        maximum_filter,
+        median_filter,
+        minimum_filter,
+        percentile_filter,
+    )
     from faltung.involution_layer import InvolutionLayer
     from faltung.matching import match_template
     from faltung.operators.adaptive_avg_pool import (
@@ -101,6 +108,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",
+    "Animation",
     "AvgPool",
     "Conv",
     "ConvTranspose",
@@ -109,6 +117,7 @@ __all__ = [
     "Erode",
     "Explanation",
     "FaltungError",
+    "Figure",
     "Fit",
     "Fold",
     "Involution",
@@ -185,7 +194,11 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "maximum_filter",
+    "median_filter",
+    "minimum_filter",
     "pad",
+    "percentile_filter",
     "reproducible",
     "resize",
     "set_memory_limit",
@@ -229,6 +242,8 @@ _MODULES = {
     "conv_transpose_input_grad": "conv_gradients",
     "conv_transpose_weight_grad": "conv_gradients",
     "conv_weight_grad": "conv_gradients",
+    "Animation": "draw.figure",
+    "Figure": "draw.figure",
     "DTypeError": "errors",
     "FaltungError": "errors",
     "MissingExtraError": "errors",
@@ -243,6 +258,10 @@ _MODULES = {
     "fit_kernel": "fit",
     "Window": "geometry.window",
     "filter_image": "images",
+    "maximum_filter": "images",
+    "median_filter": "images",
+    "minimum_filter": "images",
+    "percentile_filter": "images",
     "InvolutionLayer": "involution_layer",
     "match_template": "matching",
     "adaptive_avg_pool": "operators.adaptive_avg_pool",

@@ -115,7 +115,7 @@ def _under(problem: Problem, planes: Array, outputs: Box) -> Array:
         positions = np.arange(first, first + reach, dtype=np.int64)
         shown.append(source_index(sliding.mode, positions, axis.size))
         part = _taken(part, shown[-1], place)
-    part = part.astype(problem.compute_dtype)
+    part = part.astype(problem.compute_dtype, order="C")
     for place, index in enumerate(shown, 1):
         if (index < 0).any():
             part[(slice(None),) * place + (index < 0,)] = fill

@@ -11,6 +11,7 @@ from faltung._plain import as_scalar_of, window_padding
 from faltung.errors import DTypeError, OptionError, ShapeError, WindowError
 from faltung.geometry.arguments import as_ints
 from faltung.geometry.border import canonical_mode
+from faltung.images._arguments import as_anchor, as_picture
 from faltung.operators._arrays import as_array, is_known_dtype
 from faltung.operators._checks import as_flag
 from faltung.operators.conv import conv
@@ -88,8 +89,8 @@ def filter_image(
            [  0, 255, 255,   0],
            [  0, 255, 255,   0]], dtype=uint8)
     """
-    picture, weights = as_array(image, "image"), as_array(kernel, "kernel")
-    _check_shapes(picture, weights)
+    picture, weights = as_picture(image, "filter_array"), as_array(kernel, "kernel")
+    _check_kernel(weights)
     target = _target(picture, weights, dtype)
     if as_flag(normalize, "normalize"):
         weights = _normalized(weights)
@@ -98,7 +99,7 @@ def filter_image(
     is_flipped = as_flag(flip, "flip")
     window: dict[str, Any] = {
         "stride": as_ints(stride, "stride", 2),
-        "padding": window_padding(weights.shape, _anchor(anchor, weights.shape), is_flipped),
+        "padding": window_padding(weights.shape, as_anchor(anchor, weights.shape), is_flipped),
         "padding_mode": mode,
         "padding_value": as_scalar_of(working, cval, "cval") if mode == "constant" else 0,
         "flip": is_flipped,
@@ -116,14 +117,7 @@ def filter_image(
     return result[:, :, 0] if picture.ndim == 2 else result
 
 
-def _check_shapes(image: Array, kernel: Array) -> None:
-    if image.ndim not in (2, 3):
-        raise ShapeError(
-            f"image has {image.ndim} axes, expected 2 (H, W) or 3 (H, W, C): image {image.shape}",
-            "Use filter_array for other arrays",
-        )
-    if 0 in image.shape[:2]:
-        raise WindowError(f"image has shape {image.shape}, with no pixel to filter")
+def _check_kernel(kernel: Array) -> None:
     if kernel.ndim != 2:
         raise ShapeError(
             f"kernel has {kernel.ndim} axes, expected 2: kernel {kernel.shape}",
@@ -172,19 +166,3 @@ def _working_dtype(image: Array, kernel: Array, target: np.dtype[Any]) -> np.dty
     if "c" in (image.dtype.kind, kernel.dtype.kind):
         return np.dtype(np.complex64 if is_single else np.complex128)
     return np.dtype(np.float32 if is_single else np.float64)
-
-
-def _anchor(anchor: object, kernel: tuple[int, ...]) -> tuple[int, ...]:
-    if isinstance(anchor, str):
-        if anchor in ("center", "centre"):
-            return tuple(size // 2 for size in kernel)
-        raise OptionError(
-            f"anchor is {anchor!r}, which is not known", "Use 'center' or one int an axis"
-        )
-    cells = as_ints(anchor, "anchor", 2, minimum=0)
-    if any(cell >= size for cell, size in zip(cells, kernel, strict=True)):
-        raise WindowError(
-            f"anchor {cells} lies outside the kernel of shape {kernel}",
-            f"Use 0 to {kernel[0] - 1} for the rows and 0 to {kernel[1] - 1} for the columns",
-        )
-    return cells
