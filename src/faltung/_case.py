@@ -1,18 +1,22 @@
-"""`Case`: all that a face may know of an operator."""
+"""`Case`: all that a face may know of an operator; `face`: the door of the methods."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from faltung.errors import NotLinearError
+from faltung.errors import FaltungError, NotLinearError, out_of_memory
 from faltung.operators._call import Bound
 from faltung.operators._record import Record
 from faltung.plans._problem import Operands
 from faltung.typing import Shape
 
-__all__ = ["Case"]
+__all__ = ["Case", "face"]
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 LINEAR = (
     "AdaptiveAvgPool, AvgPool, Conv, ConvTranspose, Fold, Involution, LocalConv, MaxUnpool, Pad, "
@@ -59,3 +63,20 @@ class Case:
         elif problem.recipe.rule.is_linear:
             reason += f", its results are rounded to {problem.dtype}"
         raise NotLinearError(reason, f"Linear are {LINEAR}; others have vjp")
+
+
+def face(
+    method: Callable[Concatenate[Any, Arguments], Result],
+) -> Callable[Concatenate[Any, Arguments], Result]:
+    """A method whose errors name the operator and the shapes of its arrays."""
+
+    @wraps(method)
+    def dressed(self: Any, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        try:
+            return method(self, *args, **kwargs)
+        except FaltungError as error:
+            raise self._dressed(error) from error.__cause__
+        except MemoryError as error:
+            raise self._dressed(out_of_memory(error)) from error
+
+    return dressed  # type: ignore[return-value]  # `wraps` hides that the first one is `self`

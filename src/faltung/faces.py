@@ -7,13 +7,13 @@ the operator is a `faltung._case.Case`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from faltung import adjoint, gradient
-from faltung._case import Case
+from faltung._case import Case, face
 from faltung.coverage import coverage
-from faltung.errors import FaltungError, out_of_memory
+from faltung.draw.face import Drawn
+from faltung.errors import FaltungError
 from faltung.explanation import Explanation, explain
 from faltung.matrix import matrix
 from faltung.operators._arrays import as_array
@@ -25,30 +25,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import LinearOperator
 
-__all__ = ["Faces", "face"]
-
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+__all__ = ["Faces"]
 
 
-def face(
-    method: Callable[Concatenate[Any, Arguments], Result],
-) -> Callable[Concatenate[Any, Arguments], Result]:
-    """A method whose errors name the operator and the shapes of its arrays."""
-
-    @wraps(method)
-    def dressed(self: Any, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        try:
-            return method(self, *args, **kwargs)
-        except FaltungError as error:
-            raise self._dressed(error) from error.__cause__
-        except MemoryError as error:
-            raise self._dressed(out_of_memory(error)) from error
-
-    return dressed  # type: ignore[return-value]  # `wraps` hides that the first one is `self`
-
-
-class Faces:
+class Faces(Drawn):
     """What every operator can tell of itself for an input of some shape."""
 
     __slots__ = ()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from faltung._case import Case
-from faltung.errors import PositionError, shown
 from faltung.explanation import page, text
 from faltung.explanation.arithmetic import Arithmetic, Step, Window, compute
+from faltung.explanation.indices import checked_index
 from faltung.explanation.panels import View
 from faltung.plans._entries import shown_outputs
 from faltung.plans._problem import Problem
@@ -117,8 +116,9 @@ class Explanation:
 
 def explain(case: Case, x: Array, index: object) -> Explanation:
     """The explanation of one output of a case; see `faltung.faces.Faces.explain`."""
-    own, canonical = _indices(case, index)
     problem, layout = case.bound.problem, case.bound.layout
+    cells = problem.output_shape[2:] if problem.recipe.is_flat else None
+    own, canonical = checked_index(index, case.bound.shape, layout, cells)
     x = layout.canonical(x).reshape(problem.input_shape)
     window = _window(case, x, canonical)
     if window is None:
@@ -165,38 +165,3 @@ def _blank_window(problem: Problem, index: Shape) -> Window:
     values = np.zeros((1, 0), problem.compute_dtype)
     terms = Terms(nothing, nothing, nothing, none, np.array([[0]]), values)
     return Window(problem, terms, values, none, index[2:])
-
-
-def _indices(case: Case, index: object) -> tuple[Shape, Shape]:
-    """The index in the result's own layout, from 0, and in canonical order."""
-    shape, layout, problem = case.bound.shape, case.bound.layout, case.bound.problem
-    entries = tuple(index) if isinstance(index, tuple | list) else (index,)
-    if len(entries) != len(shape):
-        raise PositionError(
-            f"index is {shown(index)}, expected one int for each of the {len(shape)} axes "
-            f"of the result of shape {shape}",
-            f"Pass a tuple such as {(0,) * len(shape)}",
-        )
-    own = []
-    for place, (entry, size) in enumerate(zip(entries, shape, strict=True)):
-        try:
-            if isinstance(entry, bool):
-                raise TypeError
-            number = operator.index(entry)
-        except TypeError:
-            raise PositionError(
-                f"index[{place}] is {shown(entry)}, expected an int", "Pass one output, not a part"
-            ) from None
-        if not -size <= number < size:
-            raise PositionError(
-                f"index[{place}] is {shown(number)}, the result of shape {shape} has {size} there",
-                f"Use {-size} to {size - 1}" if size else "The result is empty",
-            )
-        own.append(number % size)
-    ordered = own if layout.has_batch else [0, *own]
-    if layout.is_channels_last:
-        ordered = [ordered[0], ordered[-1], *ordered[1:-1]]
-    cells = ordered[2:]
-    if problem.recipe.is_flat:
-        cells = [int(cell) for cell in np.unravel_index(cells[0], problem.output_shape[2:])]
-    return tuple(own), (*ordered[:2], *cells)
