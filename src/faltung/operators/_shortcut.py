@@ -15,6 +15,7 @@ import numpy as np
 
 from faltung.config import current_settings
 from faltung.plans._problem import Operands
+from faltung.plans._recording import is_recording
 from faltung.plans._resources import ALWAYS_ALLOWED
 from faltung.plans._select import Prepared
 from faltung.typing import Array
@@ -41,6 +42,8 @@ def typed(value: object) -> object:
 
 def key_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """What settles a call of a function, or None where that takes a closer look."""
+    if is_recording():
+        return None
     parts: list[Any] = [current_settings(), len(args), *kwargs]
     for value in (*args, *kwargs.values()):
         kind = type(value)

@@ -25,6 +25,7 @@ from faltung.plans import (
     unfolding,
 )
 from faltung.plans._problem import Operands, Problem
+from faltung.plans._recording import record
 from faltung.typing import Array
 
 __all__ = ["ALGORITHMS", "Algorithm", "Plan", "algorithms", "execute", "prepare", "select"]
@@ -169,6 +170,7 @@ def prepare(
 def execute(problem: Problem, prepared: Prepared, x: Array, y: Array) -> None:
     """Compute y from x."""
     if y.size:
+        record(prepared.algorithm.name)
         prepared.algorithm.run(problem, x, prepared.operands, y)
 
 
@@ -180,4 +182,5 @@ def finds_both(first: Prepared, second: Prepared) -> bool:
 def execute_both(problem: Problem, x: Array, y: Array, places: Array) -> None:
     """Compute y and the places of its cells from x, by an algorithm that `finds_both`."""
     if y.size:
+        record(pooling.name)
         pooling.run_with_places(problem, x, y, places)
