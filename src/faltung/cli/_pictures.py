@@ -251,12 +251,23 @@ def write(path: Path, picture: Picture, *, force: bool = False) -> Array:
         with replaced(path, force=force) as file:
             np.lib.format.write_array(file, pixels, allow_pickle=False)
         return pixels
+    if format_name == "WEBP":
+        pixels = _coloured(pixels)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255
     _check_holds(path, format_name, pixels)
     with replaced(path, force=force) as file:
         _encode(file, format_name, pixels, picture.profile)
     return pixels
+
+
+def _coloured(pixels: Array) -> Array:
+    """Grey as three equal channels, for a format that has no grey: readers find three."""
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    if channels > 2:
+        return pixels
+    volume = pixels.reshape(*pixels.shape[:2], channels)
+    return np.dstack([volume[..., :1]] * 3 + [volume[..., 1:]])
 
 
 def _check_holds(path: Path, format_name: str, pixels: Array) -> None:
