@@ -307,7 +307,7 @@ class Stream:
         axes = (*recipe.axes[: self._place], axis, *recipe.axes[self._place + 1 :])
         part = replace(recipe, axes=axes, also=None)
         problem = replace(case.bound.problem, recipe=part, kept={})
-        plan = _select.select(problem)
+        bound = case.bound._replace(problem=problem, shape=shape)
         # What is made of weights depends on the axes where they are not plain windows.
         is_plain = all(isinstance(each, SlidingAxis) for each in axes)
         operands, packed = case.operands, self._packed if is_plain else {}
@@ -315,8 +315,8 @@ class Stream:
             along = weight.ndim - len(axes) + self._place
             cut = (slice(None),) * along + (slice(outputs.start, outputs.stop),)
             operands, packed = Operands(weight[cut], case.operands.bias), {}
-        prepared = _select.prepare(problem, plan, operands, packed)
-        ready = _Ready(case.bound._replace(problem=problem, plan=plan, shape=shape), prepared)
+        prepared = _select.prepare(problem, bound.plan, operands, packed)
+        ready = _Ready(bound, prepared)
         if isinstance(axis, SlidingAxis) and not has_place:
             if len(self._kept) >= KEPT:
                 self._kept.clear()

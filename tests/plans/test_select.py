@@ -73,7 +73,7 @@ def test_what_was_asked_for_comes_first_and_the_others_remain():
 
 def test_what_cannot_be_done_is_refused_with_the_reason_and_the_possible():
     with pytest.raises(ft.OptionError, match="'copying' cannot do this: it copies") as error:
-        bound_conv(algorithm="copying")
+        _ = bound_conv(algorithm="copying").plan
     assert "'direct'" in str(error.value)
     assert "'stencil'" in str(error.value)
     with pytest.raises(ft.OptionError, match="not known"):

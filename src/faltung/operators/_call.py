@@ -48,9 +48,17 @@ class Bound(NamedTuple):
 
     layout: Layout
     problem: Problem
-    plan: _select.Plan
     shape: Shape
     dtype: np.dtype[Any]
+
+    @property
+    def plan(self) -> _select.Plan:
+        """The algorithms that can do it, chosen when first asked for: many faces need none."""
+        kept = self.problem.kept
+        if "plan" not in kept:
+            kept["plan"] = _select.select(self.problem)
+        plan: _select.Plan = kept["plan"]
+        return plan
 
 
 def bind(
@@ -109,7 +117,7 @@ def bind(
     recipe = replace(recipe, activation=activation, fill=fill)
     problem = Problem(recipe, computed, settings, data.dtype)
     shape = layout.own_shape(problem.result_shape)
-    return Bound(layout, problem, _select.select(problem), shape, dtype)
+    return Bound(layout, problem, shape, dtype)
 
 
 def _check_activation(activation: object, dtype: np.dtype[Any]) -> None:
@@ -158,9 +166,8 @@ def beside(bound: Bound, operands: Operands) -> tuple[Bound, _select.Prepared] |
     if recipe.also is None:
         return None
     problem = replace(bound.problem, recipe=replace(recipe, rule=recipe.also, also=None), kept={})
-    plan = _select.select(problem)
-    second = bound._replace(problem=problem, plan=plan, dtype=problem.result_dtype)
-    return second, _select.prepare(problem, plan, operands)
+    second = bound._replace(problem=problem, dtype=problem.result_dtype)
+    return second, _select.prepare(problem, second.plan, operands)
 
 
 def finish_all(

@@ -32,6 +32,7 @@ from faltung.plans._environment import default_environment
 from faltung.plans._footprint import require_cells
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._reduce import REDUCE, Gathered
+from faltung.plans._resources import require
 from faltung.plans._rounding import store_rounded
 from faltung.plans._rules import (
     Morphology,
@@ -171,6 +172,8 @@ def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
             place = y if not recipe.is_blank else y[_last(map(_slice, schedule.box))]
             _store(result, place)
         else:
+            # Taps are taken a few at a time, yet a window beyond all memory would never end.
+            require(72 * problem.taps, f"a window of {problem.taps:,} taps")
             _run_blocks(problem, schedule, x, prepared, y)
 
 
