@@ -58,6 +58,45 @@ def test_the_options_are_those_of_filter_image(here, options, kernel, keywords):
     )
 
 
+BORDERS = ["symmetric", "reflect", "edge", "wrap", "zeros", "constant", "blank", "mirror"]
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize(
+    ("option", "value", "function", "arguments"),
+    [
+        ("--median", "5", ft.median_filter, {"size": 5}),
+        ("--minimum", "2", ft.minimum_filter, {"size": 2}),
+        ("--maximum", "3x5", ft.maximum_filter, {"size": (3, 5)}),
+        ("--percentile", "90:7", ft.percentile_filter, {"percentile": 90, "size": 7}),
+        ("--percentile", "12.5:3x4", ft.percentile_filter, {"percentile": 12.5, "size": (3, 4)}),
+    ],
+)
+def test_ranks(here, capsys, option, value, function, arguments, border):
+    for name, pixels, suffix in (("cutout.png", PHOTO, "png"), ("deep.tif", DEEP, "tif")):
+        options = [option, value, "--border", border, "--stride", "2,1", "--border-value", "9"]
+        assert apply(name, *options, "-o", f"out.{suffix}", "--json", "--force") == 0
+        found = np.asarray(Image.open(f"out.{suffix}"))
+        expected = function(pixels, **arguments, border=border, cval=9, stride=(2, 1))
+        assert found.dtype == pixels.dtype
+        if name == "cutout.png":
+            assert_array_equal(found[..., 3], ALPHA[::2])
+            found = found[..., :3]
+        assert_array_equal(found, expected)
+        record = json.loads(capsys.readouterr().out)
+        size = arguments["size"]
+        assert record["kernel_shape"] == (list(size) if isinstance(size, tuple) else [size, size])
+
+
+def test_ranks_of_floats_keep_their_bits(here):
+    field = RNG.normal(size=(70, 80))
+    field[4, 5] = np.nan
+    np.save("random.npy", field)
+    assert apply("random.npy", "--median", "3", "-o", "out.npy") == 0
+    assert_array_equal(np.load("out.npy"), ft.median_filter(field, 3))
+    assert np.isnan(np.load("out.npy")).sum() == 9
+
+
 def test_a_kernel_from_a_file(here):
     kernel = RNG.normal(size=(3, 5))
     np.save("kernel.npy", kernel)
@@ -146,6 +185,33 @@ def test_json_records(here, capsys):
     }
 
 
+def test_the_record_states_what_ran_not_what_was_planned(here, capsys):
+    np.save("large.npy", np.ones((200, 200)))
+    kernel = np.ones((3, 3))
+    kernel[0, 0] = np.inf
+    np.save("kernel.npy", kernel)
+    cases = [("box:3", "direct"), ("kernel.npy", "stencil")]
+    for name, algorithm in cases * 2:
+        assert apply("large.npy", "--kernel", name, "-o", "o.npy", "--json", "--force") == 0
+        assert json.loads(capsys.readouterr().out)["algorithm"] == algorithm
+    assert apply("large.npy", "--median", "3", "-o", "o.npy", "--json", "--force") == 0
+    assert json.loads(capsys.readouterr().out)["algorithm"] == "ordering"
+
+
+def test_grey_webp_is_what_its_readers_find(here, capsys):
+    for name, pixels in (("grey", ALPHA), ("cutout", np.dstack([ALPHA, ALPHA]))):
+        Image.fromarray(pixels).save(f"{name}.png")
+        assert apply(f"{name}.png", "--median", "3", "-o", f"{name}.webp", "--json") == 0
+        record = json.loads(capsys.readouterr().out)
+        with Image.open(f"{name}.webp") as image:
+            found = np.asarray(image)
+        assert list(found.shape) == record["shape"] == [12, 9, 3 + (pixels.ndim == 3)]
+        for channel in range(3):
+            assert_array_equal(found[..., channel], ft.median_filter(ALPHA, 3))
+        if pixels.ndim == 3:
+            assert_array_equal(found[..., 3], ALPHA)
+
+
 def test_what_exists_is_overwritten_only_with_force(here, capsys):
     before = (here / "photo.png").read_bytes()
     assert apply("photo.png", "--kernel", "box:3", "-o", "photo.png") == 1
@@ -160,7 +226,18 @@ def test_what_exists_is_overwritten_only_with_force(here, capsys):
     ("arguments", "words"),
     [
         ([], "required"),
-        (["photo.png", "-o", "o.png"], "--kernel"),
+        (["photo.png", "-o", "o.png"], "--kernel --median"),
+        (["photo.png", "--kernel", "box:3", "--median", "3", "-o", "o.png"], "not allowed with"),
+        (["photo.png", "--kernel", "", "-o", "o.png"], "--kernel ''"),
+        (["photo.png", "--median", "0", "-o", "o.png"], "'0'"),
+        (["photo.png", "--median", "3x3x3", "-o", "o.png"], "3 sizes"),
+        (["photo.png", "--maximum", "3x", "-o", "o.png"], "''"),
+        (["photo.png", "--percentile", "101:3", "-o", "o.png"], "from 0 to 100"),
+        (["photo.png", "--percentile", "nan:3", "-o", "o.png"], "from 0 to 100"),
+        (["photo.png", "--percentile", "50", "-o", "o.png"], "90:7"),
+        (["photo.png", "--minimum", "3", "-o", "o.png", "--border", "no"], "--border is 'no'"),
+        (["photo.png", "--minimum", "3", "-o", "o.png", "--absolute"], "--absolute is for"),
+        (["photo.png", "--median", "3", "-o", "o.png", "--offset", "1"], "--offset is for"),
         (["photo.png", "--kernel", "box:3"], "--output"),
         (["photo.png", "--kernel", "nonsense", "-o", "o.png"], "sobel_x"),
         (["photo.png", "--kernel", "3x3: 1 2", "-o", "o.png"], "9 cells"),
@@ -170,7 +247,10 @@ def test_what_exists_is_overwritten_only_with_force(here, capsys):
         (["photo.png", "--kernel", "box:3", "-o", "o.png", "--stride", "1,1,1"], "3 numbers"),
         (["photo.png", "--kernel", "box:3", "-o", "o.png", "--max-pixels", "many"], "'many'"),
         (["photo.png", "--kernel", "box:3", "-o", "o.png", "--offset", "nan?"], "nan?"),
-        (["photo.png", "--kernel", "sobel_x", "-o", "o.png", "--normalize"], "sums to 0"),
+        (
+            ["photo.png", "--kernel", "sobel_x", "-o", "o.png", "--normalize"],
+            "--normalize: the kernel sums to 0. Leave --normalize out",
+        ),
         (["photo.png", "--kernel", "box:3", "-o", "o.png", "--fast"], "--fast"),
         (["photo.png", "photo.png", "--kernel", "box:3", "-o", "out"], "both become"),
     ],
@@ -191,7 +271,26 @@ def test_usage_errors(here, capsys, arguments, words):
     [
         (["photo.png", "--kernel", "missing.npy", "-o", "o.png"], "missing.npy: no such file"),
         (["photo.png", "--kernel", "cube.npy", "-o", "o.png"], "expected 2 axes"),
-        (["photo.png", "--kernel", "objects.npy", "-o", "o.png"], "objects"),
+        (
+            ["photo.png", "--kernel", "objects.npy", "-o", "o.png"],
+            "Python objects, which are never",
+        ),
+        (["complex.npy", "--median", "3", "-o", "o.npy"], "complex128"),
+        (["photo.png", "--median", "9999999", "-o", "o.png"], "bytes"),
+        (
+            [
+                "photo.png",
+                "--median",
+                "3",
+                "--border",
+                "fill",
+                "--border-value",
+                ".5",
+                "-o",
+                "o.png",
+            ],
+            "photo.png: --border-value is 0.5, which uint8 cannot hold",
+        ),
         (["photo.png", "--kernel", "box:3", "-o", "o.gif"], "'.gif'"),
         (["photo.png", "--kernel", "box:3", "-o", "o"], "suffix"),
         (["photo.png", "--kernel", "box:3", "-o", "missing/o.png"], "no such file"),

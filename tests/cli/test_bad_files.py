@@ -126,6 +126,46 @@ def test_bad_content_is_refused_in_one_line(tmp_path, capfd, case, suffix):
     assert capfd.readouterr() == ("", "")
 
 
+NUMPYS_WORDS = ("memory-map", "allow_pickle", "mmap", "fromfile", "buffer", "header length", "EOF")
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("npy of objects", "holds Python objects, which are never loaded"),
+        ("npy structured", "is no number"),
+        ("npy negative", "which cannot be"),
+        ("npy huge", "is cut short"),
+        ("npy beyond int64", "is cut short"),
+        ("npy larger than its file", "8,000,000 bytes, 64 are there"),
+        ("npy huge header", "no header that describes an array"),
+        ("npy header that calls", "no header that describes an array"),
+        ("npy of unknown version", "no header that describes an array"),
+    ],
+)
+def test_arrays_are_refused_in_our_own_words(tmp_path, case, words):
+    (tmp_path / "input.npy").write_bytes(BAD_CONTENT[case])
+    with pytest.raises(FileError) as caught:
+        _pictures.read(tmp_path / "input.npy")
+    message = one_line(caught.value)
+    assert words in message
+    assert not any(theirs in message for theirs in NUMPYS_WORDS)
+
+
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "<f4", "?", "c8", ">f8"])
+def test_arrays_of_every_order_are_read(tmp_path, dtype):
+    array = np.arange(60).reshape(3, 4, 5).astype(dtype)
+    for version in ((1, 0), (2, 0)):
+        for kind in (array, np.asfortranarray(array)):
+            with (tmp_path / "input.npy").open("wb") as file:
+                np.lib.format.write_array(file, kind, version=version)
+            found = _pictures.read(tmp_path / "input.npy").pixels
+            np.testing.assert_array_equal(found, array)
+            assert found.dtype == array.dtype.newbyteorder("=")
+            assert found.flags.c_contiguous
+            assert found.flags.writeable
+
+
 def test_the_content_decides_not_the_suffix(tmp_path):
     (tmp_path / "photo.npy").write_bytes(encoded("PNG"))
     assert _pictures.read(tmp_path / "photo.npy").pixels.shape == (48, 64, 3)

@@ -14,12 +14,12 @@ from faltung.errors import FaltungError, OptionError, ShapeError, WindowError
 if TYPE_CHECKING:
     from faltung.typing import Array
 
-__all__ = ["Filter", "add_filter_arguments", "filter_from", "positive"]
+__all__ = ["Filter", "add_filter_arguments", "filter_from", "in_options", "positive"]
 
 # What the functions call their arguments, and the options that set them.
 _OPTIONS = {
     "border is": "--border is",
-    "cval is": "--border-value is",
+    "cval": "--border-value",
     "normalize=True with a kernel that sums": "--normalize: the kernel sums",
     "Leave normalize out": "Leave --normalize out",
 }
@@ -133,20 +133,23 @@ def filter_from(arguments: argparse.Namespace) -> Filter:
     """The filter of a command line; what is wrong with it is said before any file is read."""
     import numpy as np
 
-    chosen = _kernel_filter(arguments) if arguments.kernel else _rank_filter(arguments)
+    is_kernel = arguments.kernel is not None
+    chosen = _kernel_filter(arguments) if is_kernel else _rank_filter(arguments)
     try:
-        chosen.compute(np.zeros((1, 1)))
+        # A window of any size is right, but takes its time.
+        chosen.compute(np.zeros((1, 1)), **({} if is_kernel else {"size": 1}))
     except (OptionError, WindowError, ShapeError) as error:
-        raise UsageError(_in_options(error)) from error
+        fact, advice = in_options(error)
+        raise UsageError(fact, advice) from error
     return chosen
 
 
-def _in_options(error: FaltungError) -> str:
-    """An error of a function in the words of the command line."""
-    text = f"{error.fact}. {error.advice}" if error.advice else error.fact
+def in_options(error: FaltungError) -> tuple[str, str]:
+    """The fact and the advice of a function's error in the words of the command line."""
+    fact, advice = error.fact, error.advice
     for argument, option in _OPTIONS.items():
-        text = text.replace(argument, option)
-    return text
+        fact, advice = fact.replace(argument, option), advice.replace(argument, option)
+    return fact, advice
 
 
 def _shared(arguments: argparse.Namespace) -> dict[str, Any]:

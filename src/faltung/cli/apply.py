@@ -2,9 +2,10 @@
 
 Reads PNG, JPEG, TIFF, WebP, BMP and .npy files; the suffix of the output
 decides the format that is written. 8-bit, 16-bit and float pixels keep their
-type: integers are rounded and saturated, ranks are exact. Colour channels are filtered one by
-one as they are stored, an alpha channel is kept as it is. Pictures are turned
-as their EXIF orientation says; colour profiles are kept.
+type: integers are rounded and saturated, medians and other ranks are exact.
+Colour channels are filtered one by one as they are stored, an alpha channel is
+kept as it is. Pictures are turned as their EXIF orientation says; colour
+profiles are kept.
 
 The kernel is laid over the picture as it is written down (correlation);
 --convolve reverses it.
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faltung.cli._errors import FileError, UsageError
-from faltung.cli._filters import Filter, add_filter_arguments, filter_from, positive
+from faltung.cli._filters import Filter, add_filter_arguments, filter_from, in_options, positive
 from faltung.errors import FaltungError
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def _apply_one(
         with recorded() as algorithms:
             result = chosen(picture.pixels)
     except FaltungError as error:
-        raise type(error)(f"{source}: {error.fact}", error.advice) from error
+        fact, advice = in_options(error)
+        raise type(error)(f"{source}: {fact}", advice) from error
     seconds = time.perf_counter() - started
     written = _pictures.write(target, _with_pixels(picture, result, chosen), force=arguments.force)
     return {
