@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from faltung import kernels, testing
+    from faltung._fitted import Fit
+    from faltung._plotted import plot_receptive_field
     from faltung.arrays import filter_array
     from faltung.bound import Operator
     from faltung.classes import (
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
         WindowError,
     )
     from faltung.explanation import Explanation
-    from faltung.fit import Fit, fit_kernel
+    from faltung.fit import fit_kernel
     from faltung.geometry.window import Window
     from faltung.images import (
         filter_image,
@@ -100,6 +102,8 @@ if TYPE_CHECKING:
     from faltung.operators.window_reduce import window_reduce
     from faltung.operators.windows import windows
     from faltung.plans._select import algorithms
+    from faltung.plotting.coverage import plot_coverage
+    from faltung.plotting.matrix import plot_matrix
     from faltung.report import Report
     from faltung.scipy_like import convolve, convolve2d, correlate, correlate2d
     from faltung.sequential import Sequential
@@ -199,6 +203,9 @@ __all__ = [
     "minimum_filter",
     "pad",
     "percentile_filter",
+    "plot_coverage",
+    "plot_matrix",
+    "plot_receptive_field",
     "reproducible",
     "resize",
     "set_memory_limit",
@@ -214,6 +221,8 @@ __version__ = "0.1.0.dev0"
 
 # Names are loaded when they are first used, so that `import faltung` costs nothing.
 _MODULES = {
+    "Fit": "_fitted",
+    "plot_receptive_field": "_plotted",
     "filter_array": "arrays",
     "Operator": "bound",
     "AdaptiveAvgPool": "classes",
@@ -254,7 +263,6 @@ _MODULES = {
     "ShapeError": "errors",
     "WindowError": "errors",
     "Explanation": "explanation",
-    "Fit": "fit",
     "fit_kernel": "fit",
     "Window": "geometry.window",
     "filter_image": "images",
@@ -308,6 +316,8 @@ _MODULES = {
     "window_reduce": "operators.window_reduce",
     "windows": "operators.windows",
     "algorithms": "plans._select",
+    "plot_coverage": "plotting.coverage",
+    "plot_matrix": "plotting.matrix",
     "Report": "report",
     "convolve": "scipy_like",
     "convolve2d": "scipy_like",

@@ -11,9 +11,9 @@ from faltung.errors import FaltungError, NotLinearError, out_of_memory
 from faltung.operators._call import Bound
 from faltung.operators._record import Record
 from faltung.plans._problem import Operands
-from faltung.typing import Shape
+from faltung.typing import Array, Shape
 
-__all__ = ["Case", "face"]
+__all__ = ["Case", "face", "first"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -80,3 +80,9 @@ def face(
             raise self._dressed(out_of_memory(error)) from error
 
     return dressed  # type: ignore[return-value]  # `wraps` hides that the first one is `self`
+
+
+def first(result: Any) -> Array:
+    """What faces work on: of a result with indices, the first element."""
+    array: Array = result[0] if isinstance(result, tuple) else result
+    return array

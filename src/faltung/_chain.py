@@ -16,15 +16,9 @@ from faltung.typing import Array, ArrayLike, IndexArray, Shape
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["ChainAdjoint", "ChainStream", "Pullback", "chain_coverage", "check_axes", "first"]
+__all__ = ["ChainAdjoint", "ChainStream", "Pullback", "chain_coverage", "check_axes"]
 
 Pullback = Callable[[ArrayLike], dict[str, Array]]
-
-
-def first(result: Any) -> Array:
-    """What faces work on: of a result with indices, the first element."""
-    array: Array = result[0] if isinstance(result, tuple) else result
-    return array
 
 
 class ChainAdjoint:

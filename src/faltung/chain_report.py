@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from html import escape
 from math import prod
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from faltung.plotting.costs import plot_chain
 from faltung.report import Report, by
-from faltung.typing import Shape
+from faltung.typing import Array, Shape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["ChainReport"]
 
@@ -82,6 +86,30 @@ class ChainReport(Report):
         own = {field.name: getattr(self, field.name) for field in fields(Report)}
         return {**own, "rejected": {}, "operators": [each.to_dict() for each in self.operators]}
 
+    def plot(self, ax: Axes | None = None) -> Array:
+        """Draw multiply-adds, parameters and the receptive field, a bar an operator.
+
+        The receptive field is that on the last axis of the first input. Returns an array of
+        three axes; see `Report.plot`.
+
+        Examples
+        --------
+        >>> import faltung as ft
+        >>> chain = ft.Sequential(ft.Conv((4, 3, 3, 3)), ft.MaxPool((2, 2)), ft.Conv((8, 4, 3, 3)))
+        >>> axes = chain.describe((3, 32, 32)).plot()
+        >>> [ax.get_title() for ax in axes]
+        ['multiply-adds', 'parameters', 'receptive field']
+        >>> [bar.get_width() for bar in axes[2].patches]
+        [3.0, 4.0, 8.0]
+        """
+        columns = {
+            "multiply-adds": [report.macs for report in self.grown],
+            "parameters": [report.parameters for report in self.grown],
+            "receptive field": [report.receptive_field[-1] for report in self.grown],
+        }
+        rows = [report.operator for report in self.grown]
+        return plot_chain(self._title, rows, columns, ax)
+
     def _table(self) -> list[tuple[str, ...]]:
         """A row for each operator."""
         return [
@@ -116,7 +144,6 @@ class ChainReport(Report):
         return "\n".join([*lines, *(f"  {name:<18} {value}" for name, value in self._rows())])
 
     def _repr_html_(self) -> str:
-        caption = escape(f"{self.operator}: {self.input_shape} → {self.output_shape}")
         head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in HEAD)
         body = "".join(
             "<tr>"
@@ -129,7 +156,7 @@ class ChainReport(Report):
             f"<td colspan='{len(HEAD) - 1}' style='text-align:left'>{escape(value)}</td></tr>"
             for name, value in self._rows()
         )
-        return f"<table><caption>{caption}</caption><tr>{head}</tr>{body}{sums}</table>"
+        return f"<table><caption>{escape(self._title)}</caption><tr>{head}</tr>{body}{sums}</table>"
 
 
 def _grown(reports: Sequence[Report]) -> tuple[Report, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from faltung import adjoint, gradient
 from faltung._case import Case, face
+from faltung._plotted import Plotted
 from faltung.coverage import coverage
 from faltung.draw.face import Drawn
 from faltung.errors import FaltungError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Faces"]
 
 
-class Faces(Drawn):
+class Faces(Drawn, Plotted):
     """What every operator can tell of itself for an input of some shape."""
 
     __slots__ = ()

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from html import escape
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faltung.operators._arrays import Spec
 from faltung.operators._call import Bound
 from faltung.plans._entries import count_entries
 from faltung.plans._problem import Problem
+from faltung.plotting.costs import plot_costs
 from faltung.typing import Shape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Report", "by", "describe"]
 
@@ -96,6 +100,47 @@ class Report:
             rows.insert(10, ("as a matrix", shape))
         return rows + [(f"  not {name}", reason) for name, reason in self.rejected.items()]
 
+    def plot(self, ax: Axes | None = None) -> Any:
+        """Draw the costs as bars on a logarithmic scale.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        Axes
+            Of a chain, an array of three: multiply-adds, parameters and the last axis of the
+            receptive field, a bar an operator.
+
+        Raises
+        ------
+        MissingExtraError
+            Without Matplotlib, which the extra ``plot`` installs.
+
+        Examples
+        --------
+        >>> import faltung as ft
+        >>> ax = ft.Conv([[[[1, -1]]]]).describe((1, 1, 6, 8)).plot()
+        >>> [text.get_text() for text in ax.get_yticklabels()][:3], ax.patches[2].get_width()
+        (['parameters', 'of a dense layer', 'multiply-adds'], 84.0)
+        """
+        costs = {
+            "parameters": self.parameters,
+            "of a dense layer": self.dense_parameters,
+            "multiply-adds": self.macs,
+            "without padding": self.macs_without_padding,
+            "bytes read": self.bytes_read,
+            "bytes written": self.bytes_written,
+            "workspace bytes": self.workspace_bytes,
+        }
+        return plot_costs(self._title, costs, ax)
+
+    @property
+    def _title(self) -> str:
+        return f"{self.operator}: {self.input_shape} → {self.output_shape}"
+
     def __str__(self) -> str:
         head = f"{self.operator}: {self.input_shape} -> {self.output_shape}"
         rows = [f"  {name:<18} {value}" for name, value in self._rows()]
@@ -107,8 +152,7 @@ class Report:
             f"<td style='text-align:right'>{escape(value)}</td></tr>"
             for name, value in self._rows()
         )
-        caption = escape(f"{self.operator}: {self.input_shape} → {self.output_shape}")
-        return f"<table><caption>{caption}</caption>{rows}</table>"
+        return f"<table><caption>{escape(self._title)}</caption>{rows}</table>"
 
 
 def by(counts: Shape) -> str:

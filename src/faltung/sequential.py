@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
-from faltung._case import Case
-from faltung._chain import ChainAdjoint, ChainStream, Pullback, chain_coverage, check_axes, first
+from faltung._case import Case, first
+from faltung._chain import ChainAdjoint, ChainStream, Pullback, chain_coverage, check_axes
+from faltung._plotted import PlottedChain
 from faltung.chain_report import ChainReport
 from faltung.errors import FaltungError, OptionError, shown
 from faltung.explanation import Explanation
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import LinearOperator
 
+    from faltung.draw.choosing import Options
+    from faltung.draw.shapes import Scene
+
 __all__ = ["Sequential"]
 
 
-class Sequential(Faces):
+class Sequential(PlottedChain, Faces):
     """Operators one after another: each is applied to what the one before it gives.
 
     It has the faces of an operator. `describe` is a table with a row for each operator, down
@@ -231,6 +235,16 @@ class Sequential(Faces):
         `length` is that of the chain's input; the operators' own follow from it.
         """
         return ChainStream(self, axis, length)
+
+    def _still_scene(self, input_shape: Shape, x: Any, index: object, options: Options) -> Scene:
+        from faltung.draw.chain import still_chain
+
+        return still_chain(self, input_shape, x, index, options)
+
+    def _moving_scene(self, data: object, frames: int, options: Options) -> Scene:
+        from faltung.draw.chain import moving_chain
+
+        return moving_chain(self, data, frames, options)
 
     def _spatial_axes(self, shape: Shape) -> range:
         return self.operators[0]._spatial_axes(shape)
