@@ -26,8 +26,10 @@ from faltung._layer_parts import (
     shown_layer,
     sized_conv,
 )
+from faltung._plotted import PlottedLayer
 from faltung.classes import AvgPool, Conv, Involution
 from faltung.config import Settings, current_settings
+from faltung.draw.layer import DrawnLayer
 from faltung.errors import FaltungError, NotLinearError
 from faltung.explanation import Explanation
 from faltung.faces import Faces
@@ -48,7 +50,7 @@ KEPT = 64
 """Input shapes for which a layer keeps its plan."""
 
 
-class InvolutionLayer(Faces):
+class InvolutionLayer(DrawnLayer, PlottedLayer, Faces):
     r"""An involution that generates its kernels from the input, as in the paper.
 
     Parameters
@@ -167,12 +169,8 @@ class InvolutionLayer(Faces):
     def _hold(
         self, generator: Sequential, parameters: Mapping[str, Any], settings: Settings
     ) -> None:
-        for name, value in (
-            ("generator", generator),
-            ("_parameters", dict(parameters)),
-            ("_settings", settings),
-            ("_kept", {}),
-        ):
+        held = {"generator": generator, "_parameters": dict(parameters), "_settings": settings}
+        for name, value in {**held, "_kept": {}}.items():
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -312,8 +310,7 @@ class InvolutionLayer(Faces):
     def _generated(self, x: ArrayLike, generate: Callable[[Array], Array]) -> tuple[Array, Array]:
         """The data as an array, and the kernels for it."""
         array = as_array(x, "x")
-        layout = self._layout(array.shape)
-        return array, self._in_groups(generate(array), layout)
+        return array, self._in_groups(generate(array), self._layout(array.shape))
 
     def _involution(self, kernels: Array) -> Involution:
         """The operator with kernels that were generated, with the layer's settings."""

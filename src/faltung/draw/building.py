@@ -63,6 +63,7 @@ def build(
     first = shown[0]
     source = (stuffed_ground if view == "zeros" else input_ground)(subject, first)
     target = output_ground(subject, first, with_border=view == "spread")
+    source, target = _alike(source, target)
     kernels = _kernels(drawing)
     panels, kernel = [], None
     if kernels is not None:
@@ -74,27 +75,32 @@ def build(
     ]
     sheet = Sheet(title)
     placed = sheet.place(panels)
-    if kernel is not None and kernels is not None:
-        _add_kernels(sheet, drawing, kernels, [replace(kernel, stack=s) for s in placed[:-2]])
     planes = [
         Plane(stack, ground.texts)
         for stack, ground in zip(placed[-2:], (source, target), strict=True)
     ]
     _add_grounds(sheet, drawing, planes, (source, target))
-    _add_lights(sheet, drawing, planes)
-    field = KernelField.of(subject, first) if view != "spread" else None
-    if field is not None:
-        field.placed(sheet.place([Panel(field.heading, field.stack)])[0])
-        sheet.add(field.base())
-        _each(sheet, [field.lit(sight) for sight in shown])
-    if view == "matrix":
-        matrix = Connections(subject, sights)
-        matrix.placed(sheet.place([Panel(matrix.heading, matrix.stack)])[0])
-        _each(sheet, [matrix.lit(sight)[:-1] for sight in sights])
-        sheet.add(matrix.base())
-        _each(sheet, [matrix.lit(sight)[-1:] for sight in sights])
+    after = _add_results(sheet, drawing, planes[1])
+    found = _field(sheet, drawing), _matrix(sheet, drawing, sights)
+    below = [part for part in found if part is not None]
+    for part in below:
+        sheet.add(part.base())
+    # From here on shapes come and go: what is drawn before can stay where it is.
+    if kernel is not None and kernels is not None:
+        _add_kernels(sheet, drawing, kernels, [replace(kernel, stack=s) for s in placed[:-2]])
+    for part in below:
+        _each(sheet, [part.lit(sight) for sight in sights])
+    _each(
+        sheet,
+        [
+            spreading(sight, planes[0], planes[1], texts)
+            if view == "spread"
+            else gathering(sight, planes[0], planes[1])
+            for sight, texts in zip(shown, after, strict=True)
+        ],
+    )
     sheet.narrate([sight.caption for sight in shown])
-    cuts = [source.stack.cut, target.stack.cut, matrix.stack.cut if view == "matrix" else ""]
+    cuts = [part.stack.cut for part in (source, target, *below)]
     for cut in filter(None, cuts):
         sheet.write("note", f"too large to draw as a whole: {cut}", NOTE_SIZE)
     frames = tuple(
@@ -109,6 +115,35 @@ def build(
     groups = tuple(sheet.groups)
     still = len(frames) // 2
     return Scene(sheet.width, sheet.height, title, description, groups, frames, still)
+
+
+def _field(sheet: Sheet, drawing: _Drawing) -> KernelField | None:
+    """The kernels of all places, below the planes."""
+    if drawing.view == "spread":
+        return None
+    field = KernelField.of(drawing.subject, drawing.sights[0])
+    if field is not None:
+        field.placed(sheet.place([Panel(field.heading, field.stack)])[0])
+    return field
+
+
+def _matrix(sheet: Sheet, drawing: _Drawing, sights: Sequence[Sight]) -> Connections | None:
+    """The matrix, below the planes."""
+    if drawing.view != "matrix":
+        return None
+    matrix = Connections(drawing.subject, sights)
+    matrix.placed(sheet.place([Panel(matrix.heading, matrix.stack)])[0])
+    return matrix
+
+
+def _alike(source: Ground, target: Ground) -> tuple[Ground, Ground]:
+    """Both with cells of one size, unless numbers need their own."""
+    cell = min(source.stack.cell, target.stack.cell)
+    made = (
+        ground if ground.texts else replace(ground, stack=replace(ground.stack, cell=cell))
+        for ground in (source, target)
+    )
+    return next(made), next(made)
 
 
 def _is_held(subject: Subject) -> bool:
@@ -218,26 +253,15 @@ def _each(sheet: Sheet, shapes: Sequence[tuple[object, ...]]) -> None:
         sheet.add(own, number, stop)  # type: ignore[arg-type]
 
 
-def _add_lights(sheet: Sheet, drawing: _Drawing, planes: list[Plane]) -> None:
-    """What every frame lights, and the outputs that stay."""
-    source, target = planes
-    if drawing.view != "spread":
-        for number, sight in enumerate(drawing.sights[:-1]):
-            outputs = target.stack.keys([index[1:] for index in sight.outputs])
-            sheet.add(numbered(target, "output", "number", outputs), number + 1)
-        _each(sheet, [gathering(sight, source, target) for sight in drawing.sights])
-        return
-    texts = _sums(drawing, target) if drawing.is_animated else [target.texts]
+def _add_results(sheet: Sheet, drawing: _Drawing, target: Plane) -> list[dict[Shape, str]]:
+    """The outputs that stay when a frame is over; returns the outputs' numbers frame by frame."""
+    texts = [target.texts] * len(drawing.sights)
+    if drawing.view == "spread" and drawing.is_animated:
+        texts = _sums(drawing, target)
     for number, sight in enumerate(drawing.sights[:-1]):
         outputs = target.stack.keys([index[1:] for index in sight.outputs])
         sheet.add(numbered(target, "output", "number", outputs, texts[number]), number + 1)
-    _each(
-        sheet,
-        [
-            spreading(sight, source, target, after)
-            for sight, after in zip(drawing.sights, texts, strict=True)
-        ],
-    )
+    return texts
 
 
 def _sums(drawing: _Drawing, target: Plane) -> list[dict[Shape, str]]:

@@ -20,9 +20,17 @@ from faltung.explanation.indices import checked_index
 from faltung.geometry.arguments import as_int
 from faltung.operators._arrays import Spec, as_array
 from faltung.plans._rules import Overlap
-from faltung.typing import Shape
+from faltung.typing import Array, Shape
 
-__all__ = ["MOST_FRAMES", "VIEWS", "Options", "moving_scene", "still_scene"]
+__all__ = [
+    "MOST_FRAMES",
+    "VIEWS",
+    "Options",
+    "as_data",
+    "holds_numbers",
+    "moving_scene",
+    "still_scene",
+]
 
 VIEWS = ("window", "spread", "zeros", "matrix")
 MOST_FRAMES = 64
@@ -72,12 +80,25 @@ def still_scene(
 def moving_scene(operator: Any, data: object, frames: object, options: Options) -> Scene:
     """One output after the other, those of the part that is drawn."""
     most = as_int(frames, "frames", 1)
-    is_shape = isinstance(data, tuple) and all(isinstance(size, int | np.integer) for size in data)
-    shape, x = (data, None) if is_shape else (np.shape(as_array(data, "x")), data)
+    shape, x = as_data(data)
     subject = _subject(operator, shape, x)
     view = _view_of(subject, options.view)
     sights = [_sight(subject, view, indices) for indices in islice(_places(subject, view), most)]
     return build(subject, sights, view, _title(subject, options), is_animated=True)
+
+
+def as_data(data: object) -> tuple[Shape, Array | None]:
+    """The shape and the array; a tuple of ints is a shape alone."""
+    if isinstance(data, tuple) and all(isinstance(size, int | np.integer) for size in data):
+        return data, None
+    array = as_array(data, "x")
+    return array.shape, array
+
+
+def holds_numbers(operator: Any) -> bool:
+    """Whether an operator can compute: it may hold shapes alone."""
+    held = getattr(operator, "_operands", {})
+    return not any(isinstance(value, Spec) for value in held.values())
 
 
 def _subject(operator: Any, input_shape: object, x: object) -> Subject:
@@ -88,11 +109,11 @@ def _subject(operator: Any, input_shape: object, x: object) -> Subject:
         raise ShapeError(
             f"x has shape {data.shape}, input_shape is {shown(shape)}", "Pass the shape of x"
         )
-    held = getattr(operator, "_operands", {})
-    if not any(isinstance(value, Spec) for value in held.values()):
+    if holds_numbers(operator):
         case = operator._case(shape, None if data is None else data.dtype)
         return _checked(Subject(case, operator, data))
-    ones = {name: np.ones(value.shape, value.dtype) for name, value in held.items()}
+    held = operator._operands.items()
+    ones = {name: np.ones(value.shape, value.dtype) for name, value in held}
     operator = operator._made(operator.name, ones, operator._parameters)
     case = operator._case(shape, None if data is None else data.dtype)
     return _checked(Subject(case, operator, None, has_weights=False))

@@ -17,7 +17,7 @@ from faltung.typing import Shape
 
 __all__ = ["Connections"]
 
-MOST_ROWS, MOST_COLUMNS = 72, 144
+MOST_ROWS, MOST_COLUMNS = 48, 96
 WIDEST, NARROWEST, MOST_WIDTH = 12.0, 5.0, 640.0
 
 

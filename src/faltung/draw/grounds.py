@@ -48,6 +48,8 @@ def input_ground(subject: Subject, sight: Sight) -> Ground:
     channels = problem.input_shape[1]
     flattened = problem.input_shape[2:] if subject.input_flat and len(axes) > 1 else ()
     focus = _focus(sight)
+    if subject.is_transposed:  # the window lies on the output
+        focus = sight.lit[0] if sight.lit else (0,) * (len(axes) + 1)
     stack = stacked(channels, ranges, focus, "input", flattened)
     outside = "border" if subject.mode in ("zeros", "constant", "blank") else "copy"
     sizes = [axis.size for axis in axes]

@@ -55,7 +55,7 @@ ROLES: dict[str, Style] = {
     "winner": Style(None, "winner", 3.5),
     "beam": Style(None, "edge", 1, True),
     "frame": Style(None, "faint"),
-    "band": Style("gap", None),
+    "band": Style(None, "edge", 1),
     "entry": Style("kernel", "ground", 0.5),
     "entry-lit": Style("lit", "ground", 0.5),
 }
@@ -148,7 +148,7 @@ PALETTES: dict[str, dict[str, Colours]] = {
             "copy": "#1b2b35",
             "gap": "#2a2a2a",
             "output": "#6b4a06",
-            "kernel": "#7d4a69",
+            "kernel": "#a8638f",
             "lit": "#56b4e9",
             "lit-border": "#555555",
             "echo": "#2f86b8",

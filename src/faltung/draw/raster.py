@@ -36,21 +36,18 @@ def pictures(scene: Scene, palette: str, theme: str) -> Iterator[Picture]:
 
     colours = colours_of(palette, theme)
     size = round(scene.width) * FINER, round(scene.height) * FINER
-    count = len(scene.frames)
     base = Image.new("RGB", size, colours["ground"])
-    # What is there from the first frame to the last is drawn once, up to the first that is not.
-    steady = 0
-    for group in scene.groups:
-        if group.start > 0 or (group.stop is not None and group.stop < count):
-            break
-        steady += 1
-    pen = _Pen(ImageDraw.Draw(base), colours)
-    for group in scene.groups[:steady]:
-        pen.draw(group.shapes)
-    for frame in range(count):
+    # What never vanishes, and lies below all that does, is drawn once and stays.
+    lowest = next((n for n, each in enumerate(scene.groups) if each.stop is not None), None)
+    lasting, passing = scene.groups[:lowest], scene.groups[len(scene.groups[:lowest]) :]
+    for frame in range(len(scene.frames)):
+        pen = _Pen(ImageDraw.Draw(base), colours)
+        for group in lasting:
+            if group.start == frame:
+                pen.draw(group.shapes)
         picture = base.copy()
         pen = _Pen(ImageDraw.Draw(picture), colours)
-        for group in scene.groups[steady:]:
+        for group in passing:
             if group.is_shown(frame):
                 pen.draw(group.shapes)
         yield picture.reduce(FINER)
@@ -135,10 +132,12 @@ def _dashes(start: Point, end: Point, dash: float = 3, gap: float = 2) -> list[t
 
 def _mixed(colour: str, ground: str, share: float) -> tuple[int, ...]:
     """A colour that lets the ground show through."""
-    parts = [[int(text[at : at + 2], 16) for at in (1, 3, 5)] for text in (colour, ground)]
-    return tuple(
-        round(over * share + under * (1 - share)) for over, under in zip(*parts, strict=True)
-    )
+    pairs = zip(_parts(colour), _parts(ground), strict=True)
+    return tuple(round(over * share + under * (1 - share)) for over, under in pairs)
+
+
+def _parts(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
 
 
 def gif_bytes(scene: Scene, palette: str, theme: str, seconds: float) -> bytes:
@@ -146,9 +145,14 @@ def gif_bytes(scene: Scene, palette: str, theme: str, seconds: float) -> bytes:
     frames = list(pictures(scene, palette, theme))
     from PIL import Image
 
-    # One set of colours for all, so that what stays the same is not stored again.
-    middle = frames[len(frames) // 2].quantize(COLOURS)
-    indexed = [frame.quantize(palette=middle, dither=Image.Dither.NONE) for frame in frames]
+    # One set of colours for all, so that what stays the same is not stored again: those of the
+    # palette as they are, and between them what smooth edges need most.
+    exact = [_parts(colour) for colour in dict.fromkeys(colours_of(palette, theme).values())]
+    middle = frames[len(frames) // 2].quantize(COLOURS - len(exact))
+    mixed = middle.getpalette() or []
+    colours = Image.new("P", (1, 1))
+    colours.putpalette([part for colour in exact for part in colour] + mixed)
+    indexed = [frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames]
     file = io.BytesIO()
     indexed[0].save(
         file,
@@ -158,7 +162,7 @@ def gif_bytes(scene: Scene, palette: str, theme: str, seconds: float) -> bytes:
         duration=max(round(seconds * 1000), 20),
         loop=0,
         disposal=1,
-        optimize=False,
+        optimize=True,
     )
     return file.getvalue()
 

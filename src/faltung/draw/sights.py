@@ -19,6 +19,7 @@ from faltung.plans._rules import (
     Interpolation,
     Mean,
     Morphology,
+    Overlap,
     PositionSum,
     WeightedSum,
 )
@@ -98,11 +99,7 @@ def gathered(subject: Subject, indices: Sequence[Shape]) -> Sight:
 def _gathered(subject: Subject, index: Shape) -> Sight:
     problem, place = subject.problem, index[2:]
     if is_blank_at(subject, place):
-        parts = [
-            cast("SlidingAxis", axis).positions(output, output + 1)[0]
-            for axis, output in zip(problem.recipe.axes, place, strict=True)
-        ]
-        window = tuple(int(p.min()) for p in parts), tuple(int(p.max()) for p in parts)
+        window = _window(subject, place)
         caption = f"{_name(subject.own_output(index))}: the window leaves the input, which yields 0"
         return Sight((index,), (), (), window=window, caption=caption)
     explanation = subject.explanation(index)
@@ -118,18 +115,30 @@ def _gathered(subject: Subject, index: Shape) -> Sight:
     moved = ~outside & np.any(positions != cells, axis=1)
     seen = _cells(channels[~outside], cells[~outside])
     winner = None if explanation is None else explanation.arithmetic.winner
+    lit = _cells(channels[~outside & ~moved], cells[~outside & ~moved])
+    border = _cells(channels[outside | moved], positions[outside | moved])
+    under_taps = set(lit)
     return Sight(
         (index,),
         tuple(sorted((index[0], *cell) for cell in seen)),
-        lit=_cells(channels[~outside & ~moved], cells[~outside & ~moved]),
-        border=_cells(channels[outside | moved], positions[outside | moved]),
-        echoes=_cells(channels[moved], cells[moved]),
-        window=_box(terms.positions),
+        lit,
+        border,
+        echoes=tuple(cell for cell in seen if cell not in under_taps),
+        window=_window(subject, place) if subject.keeps_taps else _box(terms.positions),
         kernel=_kernel(subject, terms, index),
         taps=frozenset(map(tuple, terms.taps.tolist())),
         winner=None if winner is None else (int(channels[winner]), *positions[winner].tolist()),
-        caption=_caption(subject, index, terms, explanation),
+        caption=_caption(subject, index, explanation, (len(seen), len(border))),
     )
+
+
+def _window(subject: Subject, place: Shape) -> tuple[Shape, Shape]:
+    """The whole window of an output, of an operator whose window slides."""
+    parts = [
+        cast("SlidingAxis", axis).positions(output, output + 1)[0]
+        for axis, output in zip(subject.problem.recipe.axes, place, strict=True)
+    ]
+    return tuple(int(part.min()) for part in parts), tuple(int(part.max()) for part in parts)
 
 
 def _cells(channels: Array, places: Array) -> tuple[Shape, ...]:
@@ -162,14 +171,14 @@ def _name(index: Shape) -> str:
     return f"y[{', '.join(map(str, index))}]"
 
 
-def _caption(subject: Subject, index: Shape, terms: Terms, explanation: Explanation | None) -> str:
+def _caption(
+    subject: Subject, index: Shape, explanation: Explanation | None, counts: tuple[int, int]
+) -> str:
     """The arithmetic where it is short, else how many cells are seen."""
     name = _name(subject.own_output(index))
     if explanation is None:
-        real = int(np.count_nonzero(~terms.is_outside)) * len(terms.coefficients)
-        outside = len(terms) - real
-        text = f"{name} sees {words(real, 'cell')}"
-        return text + (f", {words(outside, 'tap')} on the border" if outside else "")
+        text = f"{name} sees {words(counts[0], 'cell')}"
+        return text + (f", {words(counts[1], 'tap')} on the border" if counts[1] else "")
     total = short(explanation.total)
     between = _arithmetic(subject, explanation)
     whole = f"{name} = {between} = {total}"
@@ -213,6 +222,10 @@ def spread(subject: Subject, indices: Sequence[Shape]) -> Sight:
     cells = _grid([f.index(i, i + 1)[0] for f, i in zip(forward, place, strict=True)])
     group = indices[0][1] // max(recipe.channels, 1)
     filters = np.arange(group * recipe.filters, (group + 1) * recipe.filters)
+    window = _box(positions)
+    if isinstance(recipe.rule, Overlap):  # each input belongs to one tap
+        taps = [index[1] % recipe.channels for index in indices]
+        positions, cells = positions[taps], cells[taps]
     inside = (cells >= 0).all(axis=1) & is_spread
     moved = inside & (cells != positions).any(axis=1)
     reached = _crossed(filters, cells[inside])
@@ -233,7 +246,7 @@ def spread(subject: Subject, indices: Sequence[Shape]) -> Sight:
         tuple(indices),
         lit=tuple(index[1:] for index in indices),
         border=_crossed(filters, positions[moved]),
-        window=_box(positions),
+        window=window,
         kernel=kernel,
         removed=_crossed(filters, positions[~inside]),
         caption=caption if is_spread else f"{name} has no window inside the output",

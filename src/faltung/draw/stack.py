@@ -23,6 +23,7 @@ __all__ = ["MOST_CELLS", "MOST_PLANES", "Stack", "stacked"]
 
 MOST_CELLS, MOST_OF_SHEETS = 32, 16
 """Rows and columns that are drawn of one plane, and of each of several."""
+MOST_OF_LARGE = 20
 MOST_PLANES = 6
 MOST_ROWS = 45
 """Rows of all sheets together, above which cells are small."""
@@ -204,7 +205,7 @@ def stacked(
     if shown != everything:
         cut = f"{what} {sizes(map(len, everything))}: drawn are {_spoken(shown, everything)}"
     rows, columns = len(shown[-2]), len(shown[-1])
-    is_large = max(rows, columns) > MOST_OF_SHEETS or len(planes) * rows > MOST_ROWS
+    is_large = max(rows, columns) > MOST_OF_LARGE or len(planes) * rows > MOST_ROWS
     cell = SMALL if is_large else LARGE
     return Stack(planes, shown[-2], shown[-1], has_channel_rows, cell, flattened, cut)
 
