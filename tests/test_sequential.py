@@ -218,3 +218,9 @@ def test_faces_of_what_is_not_linear_say_which_operator():
     for ask in (chain.matrix, chain.adjoint, chain.linear_operator):
         with pytest.raises(ft.NotLinearError, match="operator 2 of 2, MaxPool"):
             ask((1, 9))
+
+
+def test_the_report_of_a_linear_chain_prints():
+    chain = ft.Sequential(ft.Resize((8, 10)), ft.Conv(np.ones((1, 1, 3, 3)), padding="same"))
+    lines = str(chain.describe((1, 4, 5))).splitlines()
+    assert "  as a matrix        80 × 20" in lines

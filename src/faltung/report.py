@@ -96,8 +96,9 @@ class Report:
             ("algorithm", self.algorithm),
         ]
         if self.matrix_shape is not None:
-            shape = f"{by(self.matrix_shape)}, {self.matrix_nonzeros:,} non-zeros"
-            rows.insert(10, ("as a matrix", shape))
+            count = self.matrix_nonzeros  # None for a product, which would have to be made
+            entries = "" if count is None else f", {count:,} non-zeros"
+            rows.insert(10, ("as a matrix", f"{by(self.matrix_shape)}{entries}"))
         return rows + [(f"  not {name}", reason) for name, reason in self.rejected.items()]
 
     def plot(self, ax: Axes | None = None) -> Any:
