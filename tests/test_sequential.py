@@ -98,7 +98,10 @@ def test_the_receptive_field_is_what_a_perturbed_input_shows():
 
 def test_a_linear_chain_has_a_matrix_shape():
     chain = ft.Sequential(ft.Conv(np.ones((2, 1, 3))), ft.AvgPool((2,)))
-    assert chain.describe((1, 1, 12)).matrix_shape == (10, 12)
+    report = chain.describe((1, 1, 12))
+    assert report.matrix_shape == (10, 12)
+    assert "10 × 12" in str(report)
+    assert "10 × 12" in report._repr_html_()
 
 
 @pytest.mark.parametrize(
