@@ -11,6 +11,7 @@ from faltung.errors import OptionError, shown
 from faltung.geometry.arguments import as_ints
 from faltung.geometry.layout import Layout
 from faltung.operators._arrays import as_array
+from faltung.operators._call import Bound
 from faltung.plans._rules import Morphology, PositionSum, WeightedSum
 from faltung.plotting.costs import draw_growth
 from faltung.plotting.panels import Panel, draw_panels, mosaic
@@ -78,14 +79,19 @@ class Plotted:
 
     def _layout(self, shape: Shape) -> Layout:
         """Where data of this shape has its axes."""
-        layout: Layout = self._case(shape).bound.layout
-        return layout
+        return self._bound_to_shape(shape, None).layout
+
+    def _cells(self, shape: Shape) -> Shape:
+        """Cells of each spatial axis that the stencil has for data of this shape."""
+        return self._bound_to_shape(shape, None).problem.input_shape[2:]
 
     if TYPE_CHECKING:
 
         def __call__(self, x: ArrayLike) -> Any: ...
 
         def _case(self, input_shape: Shape, dtype: Any = None) -> Case: ...
+
+        def _bound_to_shape(self, input_shape: Shape, dtype: Any) -> Bound: ...
 
 
 class PlottedChain:
@@ -106,6 +112,10 @@ class PlottedChain:
         layout: Layout = self.operators[0]._layout(shape)
         return layout
 
+    def _cells(self: Any, shape: Shape) -> Shape:
+        cells: Shape = self.operators[0]._cells(shape)
+        return cells
+
 
 class PlottedLayer:
     """A layer that generates its kernels is plotted as the involution with these."""
@@ -115,6 +125,10 @@ class PlottedLayer:
     def _panels(self: Any, x: Array) -> list[Panel]:
         panels: list[Panel] = self._involution(self._generated(x, self.generator)[1])._panels(x)
         return panels
+
+    def _cells(self: Any, shape: Shape) -> Shape:
+        canonical: Shape = self._layout(shape).canonical_shape(shape)
+        return canonical[2:]
 
 
 def data_panel(name: str, values: Array, layout: Layout) -> Panel:
@@ -185,7 +199,7 @@ def plot_receptive_field(
             f"axis is {shown(axis)}, the input has {rank} spatial axes",
             f"Use a number from {-rank} to {rank - 1}",
         ).at("plot_receptive_field")
-    size = operator._layout(tuple(input_shape)).canonical_shape(tuple(input_shape))[2:][axis]
+    size = operator._cells(tuple(input_shape))[axis]
     reports = getattr(report, "grown", (report,))
     names = [each.operator for each in reports]
     return draw_growth(names, [_middle_field(each, axis, size) for each in reports], size, ax)

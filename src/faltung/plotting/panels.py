@@ -60,10 +60,8 @@ class Panel:
     def title(self, place: tuple[int, int] | None = None) -> str:
         """What an axes shows, and what is left out."""
         words = self.name
-        index = [str(i) for i, size in zip(place or (), self.values.shape[:2], strict=False)
-                 if size > 1]  # fmt: skip
-        if index:
-            words += f" [{', '.join(index)}]"
+        if place is not None:
+            words += self.index(place, " [", "]")
         if self.values.ndim > 4:
             words += f", slice {', '.join(str(size // 2) for size in self.values.shape[2:-2])}"
         rows, columns = self.values.shape[:2]
@@ -72,6 +70,13 @@ class Panel:
             left_out = rows * columns - len(self.places)
             words += f", {left_out} not shown"
         return words
+
+    def index(self, place: tuple[int, int], before: str = "", after: str = "") -> str:
+        """A place in words: row and column of kernels, the row of data; none where there is one."""
+        if max(self.values.shape[:2]) == 1:
+            return ""
+        numbers = place if self.is_kernel else place[:1]
+        return before + ", ".join(map(str, numbers)) + after
 
     def picture(self, place: tuple[int, int]) -> Array:
         """The cells of a channel; of more than two axes the middle slice."""
@@ -108,11 +113,7 @@ def draw_panels(panels: Sequence[Panel], ax: Axes | None) -> Array:
 
 
 def _draw_as_lines(ax: Axes, panel: Panel) -> None:
-    rows, columns = panel.values.shape[:2]
-    names = [
-        ", ".join(str(i) for i, size in zip(place, (rows, columns), strict=True) if size > 1)
-        for place in panel.places
-    ]
+    names = [panel.index(place) for place in panel.places]
     lines = panel.values[tuple(zip(*panel.places, strict=True))]
     draw_lines(ax, lines, names, panel.title())
 
