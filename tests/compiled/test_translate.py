@@ -87,6 +87,29 @@ def is_even(number, wanted):
     return (number % 2 == 0) & wanted
 
 
+@kernel("intp(intp, intp)")
+def quotient_of(left, right):
+    return left // right
+
+
+@kernel("intp(intp, intp)")
+def rest_of(left, right):
+    return left % right
+
+
+@kernel("intp(intp)")
+def truths(number):
+    flag = bool(LIMIT)
+    return int(flag) + 2 * int(np.bool_(0)) + number
+
+
+@kernel("intp(intp)")
+def several(number):
+    first = second = number + 1
+    first += second
+    return 10 * first + second
+
+
 @kernel("void(intp[::1], intp)")
 def write_address(target, value):
     store(target.ctypes.data + 8, value)
@@ -113,6 +136,18 @@ def test_division_by_a_negative_number_and_by_zero():
         assert divide(left, right) == divide.python(left, right)
     assert [divide(number, 0) for number in INTEGERS] == [0] * len(INTEGERS)
     assert divide_unsigned(2**32 - 1, 10) == (2**32 - 1) // 10 + 5
+
+
+def test_the_smallest_number_by_minus_one_wraps():
+    """Python's result has 64 bits; the CPU's instruction would end the process."""
+    least = -(2**63)
+    assert [quotient_of(least, -1), quotient_of(least + 1, -1)] == [least, 2**63 - 1]
+    assert [rest_of(least, -1), rest_of(5, -1), quotient_of(5, -1)] == [0, 0, -5]
+
+
+def test_constants_as_truth_and_names_of_one_value():
+    assert truths(4) == truths.python(4) == 5
+    assert several(4) == several.python(4) == 105
 
 
 @pytest.mark.parametrize("steps", [(0, 9, 2), (9, 0, -3), (5, 5, 1), (3, -4, 1), (0, 9, 100)])
@@ -178,6 +213,35 @@ def of_changing_type(number):
     return value
 
 
+def of_truth_and_number(number):
+    flag = True
+    if number:
+        flag = 2
+    return flag
+
+
+def shifted_out(number):
+    return number << 64
+
+
+def shifted_back(number):
+    return number >> -1
+
+
+def standing_still(number):
+    for step in range(number, 0, 0):
+        return step
+    return 0
+
+
+def by_nothing(number):
+    return number + 1 // 0
+
+
+def with_and_without_sign(number):
+    return np.uint64(number) < np.int64(number)
+
+
 def chained(number):
     return 1 < number < 3
 
@@ -191,6 +255,12 @@ def chained(number):
         (of_generator, "intp(intp)"),
         (without_result, "intp(intp)"),
         (of_changing_type, "float64(intp)"),
+        (of_truth_and_number, "intp(intp)"),
+        (shifted_out, "intp(intp)"),
+        (shifted_back, "intp(intp)"),
+        (standing_still, "intp(intp)"),
+        (by_nothing, "intp(intp)"),
+        (with_and_without_sign, "boolean(intp)"),
         (chained, "boolean(intp)"),
         (lambda number: number, "intp(intp)"),
         (divide.python, "intp(intp)"),

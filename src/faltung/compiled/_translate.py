@@ -164,12 +164,14 @@ class _Body:
         pass
 
     def _do_assign(self, node: ast.Assign) -> None:
-        targets, values = list(node.targets), [node.value]
-        if isinstance(targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
-            targets, values = list(targets[0].elts), node.value.elts
-        if len(targets) != len(values) or not all(isinstance(each, ast.Name) for each in targets):
+        targets, value = node.targets, node.value
+        if isinstance(targets[0], ast.Tuple) and isinstance(value, ast.Tuple) and not targets[1:]:
+            targets = targets[0].elts
+            results = [self._visit(each) for each in value.elts]
+        else:
+            results = [self._visit(value)] * len(targets)
+        if len(targets) != len(results) or not all(isinstance(each, ast.Name) for each in targets):
             raise UntranslatableError(f"assignment in line {node.lineno}")
-        results = [self._visit(value) for value in values]
         for target, result in zip(targets, results, strict=True):
             self._assign(target.id, result)  # type: ignore[attr-defined]  # an ast.Name
 
@@ -217,8 +219,10 @@ class _Body:
         if not isinstance(call, ast.Call) or not is_range or self._visit(call.func) is not range:
             raise UntranslatableError(f"loop in line {node.lineno}")
         given = [numbers.typed(self._visit(each), "int64") for each in call.args]
-        first, last = (constant(0, "int64"), given[0]) if len(given) == 1 else given[:2]
         step = given[2] if len(given) == 3 else constant(1, "int64")
+        if not 1 <= len(given) <= 3 or getattr(step.value, "constant", 1) == 0:
+            raise UntranslatableError(f"range in line {node.lineno}")
+        first, last = (constant(0, "int64"), given[0]) if len(given) == 1 else given[:2]
         counter = self._entry.alloca(llvm_type("int64"))
         self._builder.store(first.value, counter)
 

@@ -97,7 +97,9 @@ def constant(value: Any, type_: str) -> Typed:
     """A number of the source as one of a type that has it."""
     is_float = type_.startswith("float")
     is_fit = isinstance(value, (bool, int)) or (isinstance(value, float) and is_float)
-    if is_fit and not is_float and type_ != "boolean":
+    if type_ == "boolean":
+        is_fit = isinstance(value, bool)
+    elif is_fit and not is_float:
         is_fit = type_ in BITS and np.iinfo(type_).min <= value <= np.iinfo(type_).max
     if not is_fit:
         raise UntranslatableError(f"{value!r} as {type_}")
@@ -162,7 +164,9 @@ class Arithmetic:
             name = np.dtype(kind).name.replace("bool", "boolean")
         if name not in BITS:
             raise UntranslatableError(f"call of {kind}")
-        return self.cast(value, name) if isinstance(value, Typed) else constant(value, name)
+        if isinstance(value, Typed):
+            return self.cast(value, name)
+        return constant(bool(value) if name == "boolean" else value, name)
 
     def truth(self, value: Any) -> Any:
         """Whether a value counts as true: a truth value, or True or False for a constant."""
@@ -194,7 +198,10 @@ class Arithmetic:
             raise UntranslatableError(f"operator {type(op).__name__}")
         integer, floating, compute = _OPERATORS[type(op)]
         if not isinstance(left, Typed) and not isinstance(right, Typed):
-            return compute(left, right)
+            try:
+                return compute(left, right)
+            except (ArithmeticError, TypeError, ValueError) as error:
+                raise UntranslatableError(f"{left} {type(op).__name__} {right}") from error
         common = common_type(left, right)
         if isinstance(op, ast.Div) and not common.startswith("float"):
             common = "float64"
@@ -204,6 +211,9 @@ class Arithmetic:
         name = floating if common.startswith("float") else integer
         if not name:
             raise UntranslatableError(f"{type(op).__name__} of {common}")
+        is_shift = name in {"shl", "shr"} and not isinstance(right, Typed)
+        if is_shift and not 0 <= right < BITS[common]:
+            raise UntranslatableError(f"{common} shifted by {right}")
         a, b = self.typed(left, common).value, self.typed(right, common).value
         is_signed = common.startswith("int")
         if name in {"floor", "modulo"}:
@@ -216,17 +226,21 @@ class Arithmetic:
         """``a // b`` or ``a % b``, rounded down; 0 where b is."""
         builder, zero = self._builder, b.type(0)
         is_zero = builder.icmp_unsigned("==", b, zero)
-        b = builder.select(is_zero, b.type(1), b)
-        if is_signed:
-            rest = builder.srem(a, b)
-            has_rest = builder.icmp_signed("!=", rest, zero)
-            is_below = builder.and_(has_rest, builder.icmp_signed("<", builder.xor(rest, b), zero))
-            if name == "floor":
-                result = builder.sub(builder.sdiv(a, b), builder.zext(is_below, b.type))
-            else:
-                result = builder.add(rest, builder.select(is_below, b, zero))
-        else:
+        if not is_signed:
+            b = builder.select(is_zero, b.type(1), b)
             result = builder.udiv(a, b) if name == "floor" else builder.urem(a, b)
+            return builder.select(is_zero, zero, result)
+        # The smallest number by -1 is beyond all numbers: CPUs end the process there.
+        is_minus = builder.icmp_signed("==", b, b.type(-1))
+        b = builder.select(builder.or_(is_zero, is_minus), b.type(1), b)
+        rest = builder.srem(a, b)
+        has_rest = builder.icmp_signed("!=", rest, zero)
+        is_below = builder.and_(has_rest, builder.icmp_signed("<", builder.xor(rest, b), zero))
+        if name == "modulo":
+            result = builder.add(rest, builder.select(is_below, b, zero))
+            return builder.select(is_zero, zero, result)
+        result = builder.sub(builder.sdiv(a, b), builder.zext(is_below, b.type))
+        result = builder.select(is_minus, builder.sub(zero, a), result)
         return builder.select(is_zero, zero, result)
 
     def compare(self, op: ast.cmpop, left: Any, right: Any) -> Any:
@@ -237,6 +251,9 @@ class Arithmetic:
         if not isinstance(left, Typed) and not isinstance(right, Typed):
             return compute(left, right)
         common, builder = common_type(left, right), self._builder
+        types = {getattr(each, "type", type(each).__name__) for each in (left, right)}
+        if common.startswith("float") and not any(each.startswith("float") for each in types):
+            raise UntranslatableError(f"comparison of {' and '.join(sorted(types))}")
         a, b = self.typed(left, common).value, self.typed(right, common).value
         if common.startswith("float"):  # NaN differs from everything and is not less or more
             compare = builder.fcmp_unordered if sign == "!=" else builder.fcmp_ordered
