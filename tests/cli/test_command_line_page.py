@@ -37,10 +37,13 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
         "signs.png",
         "small/soft.jpg",
         "small/sharp.png",
+        "window.gif",
+        "zeros.html",
+        "chain.svg",
     }
 
 
-@pytest.mark.parametrize("command", ["apply", "demo", "info"])
+@pytest.mark.parametrize("command", ["animate", "apply", "demo", "info"])
 def test_the_examples_of_the_help_are_valid(command, monkeypatch, capsys):
     assert main([command, "--help"]) == 0
     examples = re.findall(r"^  faltung (.*)$", capsys.readouterr().out, re.MULTILINE)

@@ -5,36 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, product
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from faltung.draw import VIEWS
 from faltung.draw.building import build
 from faltung.draw.grounds import input_ground, output_ground
 from faltung.draw.palette import check_options
 from faltung.draw.shapes import Scene
 from faltung.draw.sights import Sight, gathered, spread
 from faltung.draw.subject import Subject
-from faltung.errors import OptionError, ShapeError, shown
+from faltung.errors import OptionError, ResourceError, ShapeError, shown
 from faltung.explanation.indices import checked_index
 from faltung.geometry.arguments import as_int
 from faltung.operators._arrays import Spec, as_array
 from faltung.plans._rules import Overlap
 from faltung.typing import Array, Shape
 
-__all__ = [
-    "MOST_FRAMES",
-    "VIEWS",
-    "Options",
-    "as_data",
-    "holds_numbers",
-    "moving_scene",
-    "still_scene",
-]
+__all__ = ["Options", "as_data", "holds_numbers", "moving_scene", "still_scene"]
 
-VIEWS = ("window", "spread", "zeros", "matrix")
-MOST_FRAMES = 64
 LONGEST_TITLE = 90
+MOST_SEEN = 2**20
 
 
 @dataclass(frozen=True)
@@ -126,6 +119,12 @@ def _checked(subject: Subject) -> Subject:
             f"there is nothing to draw: input {subject.case.input_shape}, "
             f"result {subject.case.bound.shape}",
             "Use sizes of at least 1",
+        )
+    seen = prod(axis.taps for axis in problem.recipe.axes) * problem.recipe.channels
+    if seen > MOST_SEEN:
+        raise ResourceError(
+            f"one output sees {seen:,} cells, at most {MOST_SEEN:,} are drawn",
+            "Draw a smaller kernel or input",
         )
     return subject
 
