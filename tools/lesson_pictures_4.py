@@ -65,7 +65,7 @@ def draw_checkerboards(path: Path) -> None:
     from matplotlib.cbook import get_sample_data
 
     file: Any = get_sample_data("grace_hopper.jpg", asfileobj=False)
-    face = Image.open(file).convert("L").crop((150, 40, 374, 264)).resize((64, 64))
+    face = Image.open(file).convert("L").crop((144, 60, 400, 316)).resize((64, 64))
     photograph = np.asarray(face)[None] / 255
     rng = np.random.default_rng(4)
     even, random = np.ones((1, 1, 3, 3)), rng.random((1, 1, 4, 4))
