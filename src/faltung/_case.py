@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 LINEAR = (
     "AdaptiveAvgPool, AvgPool, Conv, ConvTranspose, Fold, Involution, LocalConv, MaxUnpool, Pad, "
-    "Resize and Unfold"
+    "Resize, Unfold, and WindowReduce with 'sum' or 'mean'"
 )
 """The linear operators, for the message of an error."""
 

@@ -12,6 +12,7 @@ from faltung.plans._order import Order, between, neighbours
 from faltung.typing import Array
 
 __all__ = [
+    "DIVISORS",
     "GRADIENTS",
     "NAMED",
     "middle",
@@ -128,3 +129,6 @@ GRADIENTS: dict[str, Callable[[Array], Array]] = {
     "logsumexp": _softmax,
 }
 """For each named reduction the derivatives of its result after the values of a row."""
+
+DIVISORS: dict[str, Callable[[int], int]] = {"sum": lambda count: 1, "mean": lambda count: count}
+"""For the reductions that are linear, what a sum of so many values is divided by."""

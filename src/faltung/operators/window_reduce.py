@@ -54,7 +54,13 @@ def as_rule(reduction: object, taps: int) -> Reduction:
     if isinstance(reduction, str) and reduction in _statistics.NAMED:
         gradient = _statistics.GRADIENTS[reduction]
         order = _statistics.middle if reduction == "median" else None
-        return Reduction(reduction, _statistics.NAMED[reduction], gradient=gradient, order=order)
+        return Reduction(
+            reduction,
+            _statistics.NAMED[reduction],
+            gradient=gradient,
+            order=order,
+            divisor=_statistics.DIVISORS.get(reduction),
+        )
     if _head(reduction) == "percentile":
         share = _share(reduction[1])  # type: ignore[index]
         return Reduction(
@@ -310,7 +316,7 @@ def window_reduce(
     Notes
     -----
     NaN in a window gives NaN. A function is compiled once for each dtype; it must be free of side
-    effects.
+    effects. ``"sum"`` and ``"mean"`` are linear: their operators have a matrix and an adjoint.
 
     References
     ----------

@@ -29,6 +29,7 @@ from faltung.plans._rules import (
     Overlap,
     Placement,
     PositionSum,
+    Reduction,
     WeightedSum,
 )
 from faltung.typing import Array
@@ -232,12 +233,26 @@ def _mean_back(
     if rule.divisor is None:
         for axis, outputs in zip(axes, box, strict=True):
             divisor = np.multiply.outer(divisor, axis.divisors(outputs.start, outputs.stop))
+    return return_values(axes, box, _divided(values, np.asarray(divisor)), is_weighted=False)
+
+
+def _divided(values: Array, divisor: Array) -> Array:
     values = values.copy()
-    divisor = np.asarray(divisor).astype(values.real.dtype)
+    divisor = divisor.astype(values.real.dtype)
     # Parts one by one: a complex division would make a NaN of an infinite part.
     for part in (values.real, values.imag) if values.dtype.kind == "c" else (values,):
         np.divide(part, divisor, out=part)
-    return return_values(axes, box, values, is_weighted=False)
+    return values
+
+
+def _reduction_back(
+    problem: Problem, weight: Array | None, planes: Planes, box: Box, values: Array
+) -> tuple[Array, Any]:
+    """Each value of a window counts the same; sums of integers are not divided, and stay exact."""
+    divisor = cast("Any", problem.recipe.rule).divisor(problem.taps)
+    if divisor != 1:
+        values = _divided(values, np.asarray(divisor))
+    return return_values(problem.recipe.axes, box, values, is_weighted=False)
 
 
 def _interpolation_back(
@@ -274,6 +289,7 @@ BACK: dict[type, Callable[..., tuple[Array, Any]]] = {
     Mean: _mean_back,
     Interpolation: _interpolation_back,
     PositionSum: _positions_back,
+    Reduction: _reduction_back,
 }
 """How the values of a block of outputs go back to the cells; one function a rule."""
 

@@ -29,6 +29,7 @@ from faltung.plans._rules import (
     Overlap,
     Placement,
     PositionSum,
+    Reduction,
     WeightedSum,
 )
 from faltung.typing import Array, IndexArray, Shape
@@ -327,6 +328,11 @@ def _mean(table: EntryTable, pairs: Pairs, some: range, sample: int) -> Array:
     return np.atleast_2d(1 / np.asarray(divisors))
 
 
+def _reduction(table: EntryTable, pairs: Pairs, some: range, sample: int) -> Array:
+    divisor = cast("Any", table.problem.recipe.rule).divisor(table.problem.taps)
+    return np.full((1, 1), 1 / divisor)
+
+
 def _interpolation(table: EntryTable, pairs: Pairs, some: range, sample: int) -> Array:
     axes = table.problem.recipe.axes
     product: Any = 1.0
@@ -345,5 +351,6 @@ COEFFICIENTS: dict[type, Callable[[EntryTable, Pairs, range, int], Array]] = {
     PositionSum: _position_sum,
     Mean: _mean,
     Interpolation: _interpolation,
+    Reduction: _reduction,
 }
 """How each rule finds its coefficients; those that are missing here add cells as they are."""

@@ -147,6 +147,7 @@ class Reduction(_Base):
     `check` raises what it has against a dtype; `gradient` maps the same matrix to the derivatives
     of a row's number after each of its values, where it is known. `order` tells, for a number of
     values, which of them in ascending order the function looks at, where it looks at no others.
+    `divisor` tells, for a number of values, what their sum is divided by, where that is all.
     """
 
     name: str
@@ -154,8 +155,14 @@ class Reduction(_Base):
     check: Callable[[np.dtype[Any]], None] | None = None
     gradient: Callable[[Array], Array] | None = None
     order: Callable[[int], Order] | None = None
+    divisor: Callable[[int], int] | None = None
 
     accumulates = True
+
+    @property
+    def is_linear(self) -> bool:  # type: ignore[override]  # of the others, the class tells
+        """Whether the function is a sum, or one that is divided by a number."""
+        return self.divisor is not None
 
 
 @dataclass(frozen=True)
