@@ -90,7 +90,7 @@ PALETTES: dict[str, dict[str, Colours]] = {
             "lit": "#1f6fb2",
             "lit-border": "#b9cbd9",
             "echo": "#5ba3dc",
-            "now": "#0c8f88",
+            "now": "#0a857e",
             "winner": "#d8432f",
             "on-lit": "#ffffff",
             "on-now": "#ffffff",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["gif_bytes", "mp4_bytes", "pictures", "png_bytes"]
 
 FINER = 2
-COLOURS = 64
+COLOURS, NEAR = 64, 20
 SIGNS = str.maketrans({"×": "x", "−": "-", "→": ">", "\u2028": " ", "\u2029": " "})
 """What the typeface that Pillow brings along does not have."""
 
@@ -136,6 +136,10 @@ def _mixed(colour: str, ground: str, share: float) -> tuple[int, ...]:
     return tuple(round(over * share + under * (1 - share)) for over, under in pairs)
 
 
+def _far(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    return max(abs(mine - theirs) for mine, theirs in zip(one, other, strict=True))
+
+
 def _parts(colour: str) -> tuple[int, ...]:
     return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
 
@@ -149,9 +153,11 @@ def gif_bytes(scene: Scene, palette: str, theme: str, seconds: float) -> bytes:
     # palette as they are, and between them what smooth edges need most.
     exact = [_parts(colour) for colour in dict.fromkeys(colours_of(palette, theme).values())]
     middle = frames[len(frames) // 2].quantize(COLOURS - len(exact))
-    mixed = middle.getpalette() or []
+    mixed = zip(*[iter(middle.getpalette() or [])] * 3, strict=False)
+    # Those that are almost one of the palette would be taken in its place.
+    others = [colour for colour in mixed if min(_far(colour, each) for each in exact) > NEAR]
     colours = Image.new("P", (1, 1))
-    colours.putpalette([part for colour in exact for part in colour] + mixed)
+    colours.putpalette([part for colour in (*exact, *others) for part in colour])
     indexed = [frame.quantize(palette=colours, dither=Image.Dither.NONE) for frame in frames]
     file = io.BytesIO()
     indexed[0].save(
