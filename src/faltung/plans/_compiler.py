@@ -6,6 +6,8 @@ import os
 import sys
 from importlib.util import find_spec
 
+from faltung.compiled._log import warn_once
+
 __all__ = ["LEAST_MACS", "missing_compiler"]
 
 LEAST_MACS = 2**15
@@ -13,9 +15,16 @@ LEAST_MACS = 2**15
 
 
 def missing_compiler() -> str | None:
-    """Why kernels cannot be compiled, or None; loads nothing."""
+    """Why kernels cannot be compiled, or None; loads nothing, and is logged once."""
+    reason = None
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return "NUMBA_DISABLE_JIT is set"
-    if "numba" in sys.modules:
-        return None if sys.modules["numba"] else "Numba cannot be imported"
-    return None if find_spec("numba") else "Numba is not installed"
+        reason = "NUMBA_DISABLE_JIT is set"
+    else:
+        for module, name in (("numba", "Numba"), ("llvmlite", "llvmlite, a part of Numba,")):
+            if module in sys.modules:
+                reason = reason or (None if sys.modules[module] else f"{name} cannot be imported")
+            elif find_spec(module) is None:
+                reason = reason or f"{name} is not installed"
+    if reason:
+        warn_once("numba", f"compiled kernels are off, NumPy does the work: {reason}")
+    return reason
