@@ -34,10 +34,9 @@ def draw_integral(path: Path) -> None:
     left.set_xlabel("τ")
     left.legend(loc="upper right", fontsize=9, frameon=False)
     left.set_ylim(0, 1.75)
-    start = 0.0
     cells = np.arange(0, 1, width) + width / 2
     convolved = ft.convolve(np.ones_like(cells), ramp(cells)) * width
-    t = start + width * (1 + np.arange(len(convolved)))
+    t = width * (1 + np.arange(len(convolved)))
     right.plot(t, convolved, color="#0c8f88")
     here = float(np.interp(shift, t, convolved))
     right.plot([shift], [here], "o", color="#0c8f88")
@@ -54,9 +53,10 @@ def draw_operators(folder: Path) -> None:
     """The figures of operators on ten cells, on channels, and on two axes."""
     picture = np.arange(1, 21).reshape(1, 4, 5)
     conv, theme = ft.Conv(WEIGHT), "auto"
-    signal = np.array([[5, 0, 1, 2, 7]])
-    turned = ft.Conv(WEIGHT, flip=True).draw((1, 5), index=(0, 0), x=signal, theme=theme)
-    turned.save(folder / "3-flip.svg")
+    slide = ft.Conv([[[10, 1]]], flip=True, padding="full").animate(
+        np.array([[1, 2, 3, 4]]), seconds=1.2, theme=theme
+    )
+    slide.save(folder / "3-flip.svg")
     conv.draw((1, 10), index=(0, 3), x=LINE, view="matrix", theme=theme).save(
         folder / "3-matrix.svg"
     )

@@ -55,7 +55,7 @@ def draw_operators(folder: Path) -> None:
     corners = np.array([[[20.0, 45], [10, 43]]])
     lines.draw((1, 2, 2), index=(0, 1, 1), x=corners, theme=theme).save(folder / "4-bilinear.svg")
     spread = ft.ConvTranspose([[[[2, 2], [1, 1]]]], stride=2)
-    spread.draw((1, 2, 2), index=(0, 0, 1), x=np.array([[[1, 4], [0, 2]]]), theme=theme).save(
+    spread.animate(np.array([[[1, 4], [0, 2]]]), seconds=1.2, theme=theme).save(
         folder / "4-spread.svg"
     )
 

@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/lessons/5-channels-last-and-involution.md; run it after changing them."""
+"""Draw the pictures of docs/lessons/5-channels-last-and-involution.md; run it after changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw_operators(folder: Path) -> None:
     bank.draw((5, 6, 3), index=(1, 2, 1), theme=theme).save(folder / "5-bank.svg")
     cells = np.arange(1, 13).reshape(1, 3, 4)
     unfold = ft.Unfold((2, 2))
-    unfold.draw((1, 3, 4), index=(0, 4), x=cells, theme=theme).save(folder / "5-unfold.svg")
+    unfold.animate(cells, seconds=1.2, theme=theme).save(folder / "5-unfold.svg")
     kernels = np.arange(1, 13).reshape(4, 3).T[None, None]
     involution = ft.Involution(kernels, kernel_size=(3,))
     involution.animate(np.array([[[1, 0, 2, 1, 0, 1]]]), seconds=1.2, theme=theme).save(
