@@ -190,10 +190,11 @@ def test_the_record_states_what_ran_not_what_was_planned(here, capsys):
     kernel = np.ones((3, 3))
     kernel[0, 0] = np.inf
     np.save("kernel.npy", kernel)
-    cases = [("box:3", "direct"), ("kernel.npy", "stencil")]
-    for name, algorithm in cases * 2:
+    # What is not finite is declined by the compiled algorithm that the shapes alone would get.
+    for name, is_stencil in [("box:3", False), ("kernel.npy", True)] * 2:
         assert apply("large.npy", "--kernel", name, "-o", "o.npy", "--json", "--force") == 0
-        assert json.loads(capsys.readouterr().out)["algorithm"] == algorithm
+        algorithm = json.loads(capsys.readouterr().out)["algorithm"]
+        assert (algorithm == "stencil") is is_stencil
     assert apply("large.npy", "--median", "3", "-o", "o.npy", "--json", "--force") == 0
     assert json.loads(capsys.readouterr().out)["algorithm"] == "ordering"
 

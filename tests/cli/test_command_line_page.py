@@ -21,7 +21,7 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(_demo_run, "_TEXTBOOK_MACS", 10)
     monkeypatch.setattr(_demo_run, "_BUDGET", 0.0)
     monkeypatch.setattr("faltung.cli.demo._LONGEST_SIDE", 64)  # the photograph, quickly
-    assert len(commands()) >= 12
+    assert len(commands()) >= 15
     for command in commands():
         program, *arguments = shlex.split(command)
         assert program == "faltung"
@@ -37,6 +37,9 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
         "signs.png",
         "small/soft.jpg",
         "small/sharp.png",
+        "clean.png",
+        "bright.png",
+        "light.png",
         "window.gif",
         "zeros.html",
         "chain.svg",

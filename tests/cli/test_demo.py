@@ -47,7 +47,7 @@ class Elements(HTMLParser):
         self.text += data
 
 
-def test_every_step_agrees_with_scipy_and_names_its_plan(made):
+def test_every_step_agrees_with_its_peer_and_names_its_plan(made):
     record, _ = made
     assert [step["name"] for step in record["steps"]] == [
         "sobel-x",
@@ -58,12 +58,27 @@ def test_every_step_agrees_with_scipy_and_names_its_plan(made):
         "emboss",
         "filter-bank",
         "patch-search",
+        "max-pool",
+        "average-pool",
+        "nearest",
+        "bilinear",
+        "checkerboard",
+        "its-cure",
+        "involution",
+        "median",
     ]
     for step in record["steps"]:
-        is_uint8 = step["name"] in {"blur", "sharpen"}
-        assert step["largest_difference"] <= (0 if is_uint8 else 1e-5), step["name"]
-        assert step["algorithm"] in {*ft.algorithms(), "fft"}
-        assert min(step[f"{who}seconds"] for who in ("", "scipy_")) > 0
+        is_exact = step["name"] in {"blur", "sharpen", "max-pool", "nearest", "median"}
+        assert step["largest_difference"] <= (0 if is_exact else 1e-5), step["name"]
+        assert set(step["algorithm"].split(", ")) <= {*ft.algorithms(), "fft"}
+        assert min(step[f"{who}seconds"] for who in ("", "peer_")) > 0
+        assert step["peer"] in {"SciPy", "NumPy"}
+        assert step["report"]["output_shape"][-2:] == step["output_shape"][-2:] or step["name"] in {
+            "blur",
+            "sharpen",
+            "patch-search",
+            "median",
+        }
         assert step["textbook_seconds_extrapolated"] > 0
     assert record["steps"][6]["output_shape"] == [9, 40, 56]
 
@@ -101,6 +116,51 @@ def test_the_pictures_are_what_the_shown_lines_compute(made):
     names = {"ft": ft, "image": image}
     exec(lines[0], names)  # the page's own lines
     np.testing.assert_array_equal(np.asarray(Image.open(output / "blur-1.png")), names["result"])
+
+
+def picture(output, name):
+    return np.asarray(Image.open(output / f"{name}.png"))
+
+
+def test_the_checkerboard_and_its_cure_lie_side_by_side(made):
+    _, output = made
+    counts = picture(output, "checkerboard-2")[8::16, 8::16]
+    # One, two or four pixels, as shades of grey.
+    assert set(np.unique(counts).tolist()) == {64, 128, 255}
+    np.testing.assert_array_equal(counts[2:4, 2:4], [[255, 128], [128, 64]])
+    cured = picture(output, "its-cure-3")[8::16, 8::16]
+    assert (cured[1:, 1:] == 255).all()
+    np.testing.assert_array_equal(picture(output, "its-cure-1"), picture(output, "checkerboard-1"))
+    smooth, board = picture(output, "its-cure-2")[::2, ::2], picture(output, "checkerboard-1")
+    assert (
+        np.abs(np.diff(smooth.astype(float))).mean()
+        < np.abs(np.diff(board[::2, ::2].astype(float))).mean()
+    )
+
+
+def test_pools_medians_and_enlargements_are_what_they_say(made):
+    _, output = made
+    image = picture(output, "original")
+    blocks = image.reshape(5, 8, 7, 8, 3)
+    np.testing.assert_array_equal(picture(output, "max-pool-1")[::8, ::8], blocks.max((1, 3)))
+    mean = picture(output, "average-pool-1")[::8, ::8]
+    np.testing.assert_allclose(mean, blocks.mean((1, 3)), atol=0.51)
+    noisy = picture(output, "median-1")
+    share = (noisy != image).any(axis=2).mean()
+    assert 0.05 < share < 0.15
+    np.testing.assert_array_equal(picture(output, "median-2"), ft.median_filter(noisy, 5))
+    patch = picture(output, "nearest-1")
+    np.testing.assert_array_equal(picture(output, "nearest-2"), patch.repeat(4, 0).repeat(4, 1))
+    assert picture(output, "bilinear-3").shape == (80, 80, 3)
+
+
+def test_the_page_shows_what_each_operator_costs(made):
+    _, output = made
+    text = Elements((output / "index.html").read_text(encoding="utf-8")).text
+    assert text.count("What it costs: describe") == 16
+    for name in ("MaxPool", "AvgPool", "Resize", "ConvTranspose", "Sequential", "Involution"):
+        assert f"{name}: (" in text
+    assert "WindowReduce: (3, 40, 56) -> (3, 40, 56)" in text
 
 
 def test_the_patch_is_found_where_it_was_cut_out(made):
@@ -150,6 +210,9 @@ def test_the_table_in_the_terminal(tmp_path, capsys, monkeypatch):
 
 
 class TestShades:
+    def test_counts_are_squares(self):
+        assert _shades.counts(np.array([[0, 2]]), 2, 2).tolist() == [[0, 0, 255, 255]] * 2
+
     def test_any_dtype_becomes_rgb(self):
         grey = np.array([[0, 255]], np.uint8)
         expected = np.repeat(grey[..., None], 3, axis=2)
@@ -185,6 +248,8 @@ def test_words():
     assert _demo_words.speed_up(1, 0.02) == "50×"
     assert _demo_words.speed_up(1, 4) == "0.25×"
     assert _demo_words.difference(0) == "0"
+    assert _demo_words.plan("direct") == "direct"
+    assert _demo_words.plan("resampling, direct") == "2 plans"
     assert _demo_words.shape(np.ones((1, 1, 3, 4))) == "3×4"
     assert _demo_words.shape(np.ones((2, 3, 3, 4))) == "2×3×3×4"
 

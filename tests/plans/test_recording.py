@@ -29,7 +29,7 @@ def test_what_the_planner_declined_for_its_data_is_not_what_is_noted():
     with recorded() as names:
         ft.conv(np.ones((1, 1, 200, 200)), weight)
     assert names == ["stencil"]
-    assert ft.Conv(weight).describe((1, 1, 200, 200)).algorithm == "direct"
+    assert ft.Conv(weight).describe((1, 1, 200, 200)).algorithm != "stencil"
 
 
 def test_other_threads_are_not_heard():

@@ -1,4 +1,4 @@
-"""Running a step of the demo: result, times, the difference to SciPy, the plan."""
+"""Running a step of the demo: result, times, the difference to the peer, the plan, the report."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faltung.cli._algorithm import algorithm_for
-from faltung.cli._demo_steps import Step, match
+from faltung.cli._demo_step import Step
+from faltung.cli._demo_steps import match
+from faltung.plans._recording import recorded
 from faltung.typing import Array
+
+if TYPE_CHECKING:
+    from faltung.report import Report
 
 __all__ = ["Outcome", "Textbook", "run_step"]
 
@@ -24,62 +28,61 @@ _BUDGET = 0.15
 
 @dataclass(frozen=True)
 class Textbook:
-    """Time of the textbook loops: measured on a small square of outputs, scaled to all of them."""
+    """Time of the textbook loops: measured on a small part of the results, scaled to all."""
 
     seconds: float
-    side: int
+    results: int
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step gave; times are the best of several, warm, in seconds."""
+    """What a step gave; times are the best of several, warm, in seconds.
+
+    `weight` is that of a convolution, None for other steps.
+    """
 
     step: Step
     views: dict[str, Array]
-    weight: Array
+    weight: Array | None
     output_shape: tuple[int, ...]
     seconds: float
-    scipy_seconds: float
+    peer_seconds: float
     textbook: Textbook
     largest_difference: float
     algorithm: str
+    report: Report
 
 
 def run_step(step: Step, image: Array, grey: Array) -> Outcome:
     """Run the lines of `step` on a picture."""
-    from scipy import ndimage
+    from scipy import ndimage, signal
 
     import faltung as ft
 
     names: dict[str, Any] = {"np": np, "ft": ft, "image": image, "grey": grey}
-    exec(step.setup, names)  # the demo's own lines, see _demo_steps
+    exec(step.setup, names)  # the demo's own lines, see _demo_step
+    with recorded() as algorithms:
+        eval(step.call, names)
     result, seconds = _best_time(step.call, names)
-    peer, peer_seconds = _best_time(step.peer, {**names, "ndimage": ndimage, "match": match})
-    weight = eval(step.weight, names)
-    places = math.prod(result.shape) // (weight.shape[0] if step.channels > 1 else 1)
+    peers = {**names, "ndimage": ndimage, "signal": signal, "match": match}
+    peer, peer_seconds = _best_time(step.peer, peers)
+    weight = eval(step.weight, names) if step.weight else None
+    if weight is not None:
+        names["weight"] = weight
+    operator, data = (eval(text, names) for text in (step.operator, step.data))
     return Outcome(
         step=step,
         views=step.views(result, names),
         weight=weight,
         output_shape=result.shape,
         seconds=seconds,
-        scipy_seconds=peer_seconds,
-        textbook=_textbook(weight, places),
+        peer_seconds=peer_seconds,
+        textbook=_textbook(step, names, weight, result),
         largest_difference=float(np.abs(result.astype(np.float64) - peer).max()),
-        algorithm=_algorithm(step, names, weight, result),
+        # What is not recorded was no operator: the Fourier transform.
+        algorithm=", ".join(dict.fromkeys(algorithms)) or "fft",
+        report=operator.describe(data.shape),
     )
-
-
-def _algorithm(step: Step, names: dict[str, Any], weight: Array, result: Array) -> str:
-    """The algorithm that the step has taken: the planner's, or the transform."""
-    from faltung._transform import is_worth_while
-
-    if step.operands:
-        x, kernel = (names[name].astype(np.float64) for name in step.operands)
-        if is_worth_while(x, kernel, result.shape):
-            return "fft"
-    is_single = result.dtype == np.float32
-    return algorithm_for(weight, names["grey"].shape, is_single=is_single, border="reflect")
 
 
 def _best_time(expression: str, names: dict[str, Any]) -> tuple[Array, float]:
@@ -98,11 +101,16 @@ def _best_time(expression: str, names: dict[str, Any]) -> tuple[Array, float]:
     return value, best
 
 
-def _textbook(weight: Array, places: int) -> Textbook:
+def _textbook(step: Step, names: dict[str, Any], weight: Array | None, result: Array) -> Textbook:
     import faltung as ft
 
-    side = max(1, min(24, math.isqrt(_TEXTBOOK_MACS // weight.size)))
-    crop = np.ones((weight.shape[1], *(side + k - 1 for k in weight.shape[2:])))
-    operator = ft.Conv(weight)
-    _, elapsed = _best_time("operator.reference(crop)", {"operator": operator, "crop": crop})
-    return Textbook(elapsed / side**2 * places, side)
+    if weight is None:
+        part, elapsed = _best_time(step.textbook, names)
+    else:
+        side = max(1, min(24, math.isqrt(_TEXTBOOK_MACS // weight.size)))
+        crop = np.ones((weight.shape[1], *(side + k - 1 for k in weight.shape[2:])))
+        looping = {"operator": ft.Conv(weight), "crop": crop}
+        part, elapsed = _best_time("operator.reference(crop)", looping)
+    # Two filters that are joined into one result take two sums a place.
+    filters = 1 if weight is None else weight.shape[0] if result.ndim == 2 else 1
+    return Textbook(elapsed / part.size * result.size * filters, part.size)

@@ -1,50 +1,14 @@
-"""What the demo computes: each step in the very lines of Python that its page shows.
-
-The strings are run, not only printed, so what a reader copies from the page is what was timed.
-They know ``np``, ``ft``, ``image`` (H, W, 3) uint8, ``grey`` (H, W) float32 from 0 to 1, and the
-names that earlier lines of the same step define. The SciPy strings also know ``ndimage`` and
-``match``.
-"""
+"""The steps of the demo that sum products: edges, blur, a bank of filters, a patch detector."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from faltung.cli import _shades
+from faltung.cli._demo_step import Names, Step, Views
 from faltung.typing import Array
 
-__all__ = ["FILTER_NAMES", "Step", "match", "steps"]
-
-Views = dict[str, Array]
-Names = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One computation: faltung's lines, SciPy's line, the weights, and how to look at it.
-
-    `setup` and `call` are faltung's lines, `call` alone is timed; `peer` is SciPy's expression of
-    the same value. `weight` gives the multiply-adds as a weight (O, C, kh, kw) that is applied
-    `planes` times. `operands` names two arrays where faltung may take the Fourier transform instead
-    of the sums. `views` turns the result and the step's names into labelled uint8 pictures.
-    """
-
-    name: str
-    title: str
-    text: str
-    setup: str
-    call: str
-    peer: str
-    weight: str
-    views: Callable[[Array, Names], Views]
-    planes: int = 1
-    channels: int = 1
-    operands: tuple[str, ...] = ()
-
+__all__ = ["FILTER_NAMES", "convolutions", "match"]
 
 COLOURS = ("brightness", "red − green", "blue − yellow")
 SHAPES = ("soft", "across", "down")
@@ -71,7 +35,7 @@ np.stack([
 ])"""
 
 
-def steps(grey: Array) -> list[Step]:
+def convolutions(grey: Array) -> list[Step]:
     """The steps for a picture; the patch to search for depends on it."""
     return [*_edges(), *_looks(), _bank(), _search(grey)]
 
@@ -121,7 +85,6 @@ def _looks() -> list[Step]:
             peer=_PEER_ON_RGB,
             weight="kernel[None, None]",
             views=lambda result, _: {"blurred": result},
-            planes=3,
         ),
         Step(
             name="sharpen",
@@ -132,7 +95,6 @@ def _looks() -> list[Step]:
             peer=_PEER_ON_RGB,
             weight="kernel[None, None]",
             views=lambda result, _: {"sharpened": result},
-            planes=3,
         ),
         Step(
             name="emboss",
@@ -172,7 +134,6 @@ def _bank() -> Step:
         peer=_PEER_OF_BANK,
         weight="bank",
         views=views,
-        channels=3,
     )
 
 
@@ -207,7 +168,6 @@ def _search(grey: Array) -> Step:
         peer="match(scene, patch)",
         weight="(patch - patch.mean())[None, None]",
         views=views,
-        operands=("scene", "patch"),
     )
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from faltung.typing import Array
 
-__all__ = ["difference", "duration", "shape", "speed_up"]
+if TYPE_CHECKING:
+    from faltung.cli._demo_run import Outcome
+
+__all__ = ["difference", "duration", "plan", "shape", "speed_up", "window"]
 
 
 def duration(seconds: float) -> str:
@@ -25,7 +30,7 @@ def speed_up(slow: float, fast: float) -> str:
 
 def difference(value: float) -> str:
     """A difference; exactly 0 is worth saying."""
-    return "0" if value == 0 else f"{value:.1e}"
+    return "0" if value == 0 else f"{value:.0e}"
 
 
 def shape(weight: Array) -> str:
@@ -33,3 +38,14 @@ def shape(weight: Array) -> str:
     outputs, channels, *kernel = weight.shape
     leading = [outputs, channels] if channels > 1 else [outputs] if outputs > 1 else []
     return "×".join(map(str, [*leading, *kernel]))
+
+
+def plan(algorithm: str) -> str:
+    """The algorithm, or how many of them there were: a terminal is narrow."""
+    count = algorithm.count(",") + 1
+    return algorithm if count == 1 else f"{count} plans"
+
+
+def window(outcome: Outcome) -> str:
+    """The sizes of what slides."""
+    return outcome.step.window if outcome.weight is None else shape(outcome.weight)

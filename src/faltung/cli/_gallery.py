@@ -11,7 +11,7 @@ import numpy as np
 
 from faltung.cli import _shades
 from faltung.cli._demo_run import Outcome
-from faltung.cli._demo_words import difference, duration, shape, speed_up
+from faltung.cli._demo_words import difference, duration, speed_up, window
 from faltung.typing import Array
 
 __all__ = ["Entry", "kernel_pictures", "page"]
@@ -58,10 +58,10 @@ def page(
 def _row(outcome: Outcome) -> str:
     step = outcome.step
     cells = [
-        shape(outcome.weight),
+        window(outcome),
         duration(outcome.seconds),
-        duration(outcome.scipy_seconds),
-        speed_up(outcome.scipy_seconds, outcome.seconds),
+        f"{step.peer_name} {duration(outcome.peer_seconds)}",
+        speed_up(outcome.peer_seconds, outcome.seconds),
         f"≈ {duration(outcome.textbook.seconds)}",
         difference(outcome.largest_difference),
     ]
@@ -86,23 +86,34 @@ def _section(entry: Entry) -> str:
         name=step.name,
         title=escape(step.title),
         text=escape(step.text),
-        layout={1: "one", 3: "few"}.get(len(entry.views), "many"),
+        layout=_layout(list(outcome.views.values())),
         figures=figures,
         code=escape(code),
         peer=escape(step.peer),
         kernel=_kernel(entry),
         seconds=escape(duration(outcome.seconds)),
-        scipy=escape(duration(outcome.scipy_seconds)),
-        faster=escape(speed_up(outcome.scipy_seconds, outcome.seconds)),
+        peer_name=escape(step.peer_name),
+        peer_seconds=escape(duration(outcome.peer_seconds)),
+        faster=escape(speed_up(outcome.peer_seconds, outcome.seconds)),
         textbook=escape(duration(outcome.textbook.seconds)),
-        side=outcome.textbook.side,
+        results=f"{outcome.textbook.results:,}",
         difference=escape(difference(outcome.largest_difference)),
         algorithm=escape(outcome.algorithm),
+        report=escape(str(outcome.report)),
     )
+
+
+def _layout(pictures: Sequence[Array]) -> str:
+    """How the pictures of a step lie: a small one before others leaves them the room."""
+    if len(pictures) == 3 and 2 * pictures[0].shape[1] < pictures[1].shape[1]:
+        return "few"
+    return {1: "one", 2: "two"}.get(len(pictures), "many")
 
 
 def _kernel(entry: Entry) -> str:
     weight = entry.outcome.weight
+    if weight is None:
+        return ""
     if entry.kernels:
         return "".join(
             f'<img class="kernel" src="{escape(file)}" alt="kernel {number + 1}">'
@@ -137,12 +148,13 @@ _SECTION = Template("""
 <div class="weights">$kernel</div>
 <dl>
 <div><dt>faltung</dt><dd><b>$seconds</b></dd></div>
-<div><dt>SciPy</dt><dd>$scipy <i>$faster as long</i></dd></div>
-<div><dt>textbook loops</dt><dd>≈ $textbook <i>scaled up from $side × $side places</i></dd></div>
-<div><dt>largest difference to SciPy</dt><dd>$difference</dd></div>
+<div><dt>$peer_name</dt><dd>$peer_seconds <i>$faster as long</i></dd></div>
+<div><dt>textbook loops</dt><dd>≈ $textbook <i>scaled up from $results results</i></dd></div>
+<div><dt>largest difference to $peer_name</dt><dd>$difference</dd></div>
 <div><dt>algorithm</dt><dd><code>$algorithm</code></dd></div>
 </dl>
-<details><summary>The same with SciPy</summary><pre><code>$peer</code></pre></details>
+<details><summary>The same with $peer_name</summary><pre><code>$peer</code></pre></details>
+<details><summary>What it costs: describe</summary><pre><code>$report</code></pre></details>
 </div>
 </div>
 </section>""")
@@ -164,8 +176,8 @@ _PAGE = Template("""<!DOCTYPE html>
 <div>
 <h1>What a sliding window does to a picture</h1>
 <p>Every picture on this page was computed by faltung from <b>$title</b>, with exactly the lines
-of Python that stand beside it. SciPy computed the same; the table says how far the two are apart
-and how long each took.</p>
+of Python that stand beside it. SciPy or plain NumPy computed the same; the table says how far the
+two are apart and how long each took.</p>
 <ul>$facts</ul>
 <pre><code>$preamble</code></pre>
 </div>
@@ -173,15 +185,15 @@ and how long each took.</p>
 <figcaption>the picture as it was read</figcaption></figure>
 </header>
 <div class="scroll"><table class="summary">
-<thead><tr><th scope="col">step</th><th scope="col">kernel</th><th scope="col">faltung</th>
-<th scope="col">SciPy</th><th scope="col">speed-up</th><th scope="col">textbook loops</th>
+<thead><tr><th scope="col">step</th><th scope="col">window</th><th scope="col">faltung</th>
+<th scope="col">peer</th><th scope="col">speed-up</th><th scope="col">textbook loops</th>
 <th scope="col">difference</th><th scope="col">algorithm</th></tr></thead>
 <tbody>$contents</tbody>
 </table></div>
 <p class="note">Times are the best of several runs after a first one. The textbook loops are
-<code>Conv.reference</code>; they run on a small square only, and ≈ marks that time scaled up to the
-whole picture (for the patch detector: its products alone). The difference is the largest absolute
-one to SciPy.</p>
+each operator's <code>reference</code>; they run on a small part only, and ≈ marks that time scaled
+up to the whole result (for the patch detector: its products alone). The difference is the largest
+absolute one to the peer. The algorithm is the one that ran.</p>
 $sections
 </body>
 </html>
@@ -207,16 +219,17 @@ figure { margin: 0; min-width: 0; }
 figure img { display: block; max-width: 100%; border-radius: 4px; }
 figcaption { color: var(--soft); font-size: .85rem; padding-top: .35rem; }
 .figures { display: grid; gap: 1rem; justify-items: start; align-items: start; }
-.one, .few, .many { display: grid; gap: 1.5rem; align-items: start; }
+.one, .two, .few, .many { display: grid; gap: 1.5rem; align-items: start; }
 .one { grid-template-columns: minmax(0, 26rem) minmax(0, 1fr); }
+.two .figures { grid-template-columns: repeat(2, minmax(0, max-content)); }
 .few .figures { grid-template-columns: max-content minmax(0, 1fr) minmax(0, 1fr); }
 .many .figures { grid-template-columns: repeat(3, minmax(0, 1fr)); }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: 4px; margin: 0;
   padding: .75rem 1rem; overflow-x: auto; font-size: .82rem; line-height: 1.5; }
 code, td { font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
-.summary { border-collapse: collapse; width: 100%; font-size: .9rem; }
-.summary th, .summary td { padding: .45rem .75rem; text-align: right; white-space: nowrap;
+.summary { border-collapse: collapse; width: 100%; font-size: .87rem; }
+.summary th, .summary td { padding: .45rem .5rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 .summary th:first-child { text-align: left; padding-left: 0; font-weight: 500; }
 .summary thead th { color: var(--soft); font-weight: 500; }
@@ -225,6 +238,8 @@ code, td { font-variant-numeric: tabular-nums; }
   grid-template-columns: minmax(0, max-content) minmax(0, 1fr); }
 .how pre, .how details { grid-column: 1 / -1; }
 .weights { display: flex; flex-wrap: wrap; gap: .75rem; max-width: 18rem; font-size: .8rem; }
+.weights:empty { display: none; }
+.weights:empty + dl { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .25rem 2rem; }
 table.kernel { border-collapse: collapse; }
 table.kernel td { width: 2.4rem; height: 2.4rem; text-align: center; border: 1px solid var(--line);
   background: rgb(var(--up) / calc(var(--s) * .7)); }
@@ -238,6 +253,7 @@ dd i { color: var(--soft); font-style: normal; font-size: .8rem; }
 details { font-size: .88rem; color: var(--soft); }
 details pre { margin-top: .5rem; }
 @media (max-width: 52rem) {
-  header, .one, .how, .few .figures { grid-template-columns: minmax(0, 1fr); }
+  header, .one, .how, .two .figures { grid-template-columns: repeat(2, minmax(0, max-content)); }
+.few .figures { grid-template-columns: minmax(0, 1fr); }
 }
 """

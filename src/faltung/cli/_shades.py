@@ -6,7 +6,7 @@ import numpy as np
 
 from faltung.typing import Array
 
-__all__ = ["as_rgb", "framed", "positive", "signed", "unit"]
+__all__ = ["as_rgb", "counts", "framed", "positive", "signed", "unit"]
 
 _BELOW, _ZERO, _ABOVE = (
     np.array(colour, float) for colour in ((33, 90, 170), (247,) * 3, (190, 60, 20))
@@ -52,6 +52,11 @@ def signed(values: Array, strongest: float | None = None) -> Array:
 def _strength(values: Array) -> float:
     strength = float(np.quantile(np.abs(values), 0.995))
     return strength or float(np.abs(values).max()) or 1.0
+
+
+def counts(values: Array, most: int, times: int) -> Array:
+    """Whole numbers up to `most` as shades of grey, each a square of `times` by `times` pixels."""
+    return unit(values / most).repeat(times, 0).repeat(times, 1)
 
 
 def framed(picture: Array, row: int, column: int, height: int, width: int) -> Array:

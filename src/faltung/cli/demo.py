@@ -1,8 +1,10 @@
-"""Take a picture through edges, blur, a filter bank and a patch detector.
+"""Take a picture through the whole family of sliding windows.
 
-Writes a page, index.html, with all pictures, the Python that made each, and
-its time beside that of SciPy and of plain loops. Without IMAGE it takes the
-photograph that ships inside Matplotlib.
+Edges, blur, a filter bank and a patch detector; pooling, upsampling, a
+transposed convolution with its checkerboard and the cure, an involution, a
+median. Writes a page, index.html, with all pictures, the Python that made
+each, and its time beside that of SciPy or NumPy and of plain loops. Without
+IMAGE it takes the photograph that ships inside Matplotlib.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from faltung.cli._gallery import Entry
     from faltung.typing import Array
 
-SUMMARY = "filter a picture in many ways, timed, as a page to look at"
+SUMMARY = "slide windows over a picture in many ways, timed, as a page to look at"
 EXAMPLES = """
     faltung demo
     faltung demo holiday.jpg -o holiday-demo
@@ -50,15 +52,17 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
 
     from faltung.cli._console import say, tracked
+    from faltung.cli._demo_family import family
     from faltung.cli._demo_run import run_step
-    from faltung.cli._demo_steps import steps
+    from faltung.cli._demo_steps import convolutions
 
     source = arguments.image or _photograph()
     directory = arguments.output
     image, is_reduced = _load(source)
     _make_directory(directory, force=arguments.force)
     grey = image @ np.array([0.299, 0.587, 0.114], np.float32) / 255
-    outcomes = [run_step(step, image, grey) for step in tracked(steps(grey), "computing")]
+    steps = [*convolutions(grey), *family(grey)]
+    outcomes = [run_step(step, image, grey) for step in tracked(steps, "computing")]
     page = _write(directory, source, image, outcomes, is_reduced)
     if arguments.json:
         print(json.dumps(_record(source, image, outcomes, page), indent=2))
@@ -136,7 +140,8 @@ def _write_pictures(directory: Path, outcome: Outcome) -> Entry:
     for number, (label, picture) in enumerate(outcome.views.items()):
         views[label] = f"{outcome.step.name}-{number + 1}.png"
         _save(directory / views[label], picture)
-    for number, picture in enumerate(kernel_pictures(outcome.weight)):
+    weight = outcome.weight
+    for number, picture in enumerate([] if weight is None else kernel_pictures(weight)):
         kernels.append(f"{outcome.step.name}-kernel-{number + 1}.png")
         _save(directory / kernels[-1], picture)
     return Entry(outcome, views, kernels)
@@ -170,25 +175,28 @@ def _print_table(source: Path, image: Array, outcomes: list[Outcome]) -> None:
     rows = [
         (
             outcome.step.name,
-            words.shape(outcome.weight),
+            words.window(outcome),
             words.duration(outcome.seconds),
-            words.duration(outcome.scipy_seconds),
-            words.speed_up(outcome.scipy_seconds, outcome.seconds),
-            f"≈{words.duration(outcome.textbook.seconds)}",
+            words.duration(outcome.peer_seconds),
+            words.speed_up(outcome.peer_seconds, outcome.seconds),
+            words.duration(outcome.textbook.seconds),
             words.difference(outcome.largest_difference),
-            outcome.algorithm,
+            words.plan(outcome.algorithm),
         )
         for outcome in outcomes
     ]
-    header = ("step", "kernel", "faltung", "SciPy", "speed-up", "loops", "differs", "plan")
+    header = ("step", "window", "faltung", "peer", "", "loops", "off by", "plan")
     size = f"{image.shape[1]} × {image.shape[0]}"
     table(f"{one_line(source.name)}, {size} pixels", header, rows)
     say(_machine())
-    say("loops: the textbook (Conv.reference), scaled up from a small square")
-    say("differs: the largest absolute difference to SciPy")
+    say("peer: SciPy; NumPy for the pools, nearest and the involution")
+    say("loops: the textbook (reference), scaled up from a small part")
+    say("off by: the largest absolute difference to the peer")
 
 
 def _record(source: Path, image: Array, outcomes: list[Outcome], page: Path) -> dict[str, Any]:
+    from faltung.cli import _demo_words as words
+
     return {
         "image": str(source),
         "shape": list(image.shape),
@@ -198,14 +206,16 @@ def _record(source: Path, image: Array, outcomes: list[Outcome], page: Path) -> 
             {
                 "name": outcome.step.name,
                 "title": outcome.step.title,
-                "weight_shape": list(outcome.weight.shape),
+                "window": words.window(outcome),
                 "output_shape": list(outcome.output_shape),
                 "seconds": outcome.seconds,
-                "scipy_seconds": outcome.scipy_seconds,
+                "peer": outcome.step.peer_name,
+                "peer_seconds": outcome.peer_seconds,
                 "textbook_seconds_extrapolated": outcome.textbook.seconds,
-                "textbook_measured_places": outcome.textbook.side**2,
+                "textbook_measured_results": outcome.textbook.results,
                 "largest_difference": outcome.largest_difference,
                 "algorithm": outcome.algorithm,
+                "report": outcome.report.to_dict(),
             }
             for outcome in outcomes
         ],
