@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint format test-bridges test-peers test-long bench docs clean
+.PHONY: demo test lint format test-bridges test-browser test-peers test-long bench docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -30,7 +30,7 @@ demo: $(VENV)/.faltung
 	$(BIN)/faltung demo --output faltung-demo --force
 
 test: $(VENV)/.test
-	$(PYTEST) -n 2 -m "not long and not peers"
+	$(PYTEST) -n 2 -m "not long and not peers and not browser"
 
 test-long: $(VENV)/.test
 	$(PYTEST) -n 2 -m "long" --timeout 7200
@@ -49,6 +49,9 @@ format: $(VENV)/.lint
 
 test-bridges:
 	@echo "test-bridges: nothing to do yet, faltung has no bridges to other array packages"
+
+test-browser: $(VENV)/.test
+	$(PYTEST) -m "browser"
 
 test-peers: $(VENV)/.peers
 	$(PYTEST) -n 2 -m "peers"

@@ -57,15 +57,18 @@ for (const [name, by] of [["back", -1], ["step", 1]]) {
 }
 slider.addEventListener("input", () => { pause(); show(Number(slider.value)); });
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input, button")) return;
+  if (event.target.matches("input")) return;
   if (event.key === "ArrowRight") { pause(); show(now + 1); }
   if (event.key === "ArrowLeft") { pause(); show(now - 1); }
-  if (event.key === " ") { event.preventDefault(); play.click(); }
+  if (event.key === " " && !event.target.matches("button")) {
+    event.preventDefault();
+    play.click();
+  }
 });
 root.querySelector("form").hidden = false;
-show(frames > 1 ? 0 : now);
-if (frames > 1 && !matchMedia("(prefers-reduced-motion: reduce)").matches
-    && root.dataset.plays === "yes") start();
+show(0);
+if (root.dataset.plays === "yes"
+    && !matchMedia("(prefers-reduced-motion: reduce)").matches) start();
 """
 
 STYLE = """
@@ -99,11 +102,13 @@ def rendered_page(
     found = re.search(r"<style>(.*?)</style>", svg, re.DOTALL)
     inline = found[1] if found else ""
     style = STYLE + _ground(palette, theme)
+    frames = len(scene.frames)
+    scripts = _hash(SCRIPT) if frames > 1 else "'none'"
     policy = (
         f"default-src 'none'; style-src {_hash(style)} {_hash(inline)}; "
-        f"script-src {_hash(SCRIPT)}; base-uri 'none'; form-action 'none'"
+        f"script-src {scripts}; base-uri 'none'; form-action 'none'"
     )
-    frames = len(scene.frames)
+    script = f"<script>{SCRIPT}</script>" if frames > 1 else ""
     controls = CONTROLS.format(
         last=frames - 1,
         still=scene.still,
@@ -118,7 +123,7 @@ def rendered_page(
         f"<title>{clean(scene.title)}</title><style>{style}</style></head>\n<body>"
         f'<main data-frames="{frames}" data-still="{scene.still}" '
         f'data-plays="{"yes" if plays else "no"}">{svg}{controls if frames > 1 else ""}</main>'
-        f"<script>{SCRIPT}</script></body></html>\n"
+        f"{script}</body></html>\n"
     )
 
 
