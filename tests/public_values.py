@@ -35,7 +35,13 @@ def operators():
 
 def explanations():
     x = np.arange(50, dtype=np.float64).reshape(1, 2, 5, 5)
-    return [ft.Conv(WEIGHT).explain(x, (0, 1, 2, 0)), ft.MaxPool((2, 2)).explain(x, (0, 1, 1, 0))]
+    pair = [ft.Conv(WEIGHT).explain(x, (0, 1, 2, 0)), ft.MaxPool((2, 2)).explain(x, (0, 1, 1, 0))]
+    every = [
+        operator.explain(x, (0,) * len(operator.output_shape(x.shape)))
+        for name, (operator, x) in operators().items()
+        if x.size and 0 not in operator.output_shape(x.shape)
+    ]
+    return pair + every
 
 
 def fits():

@@ -8,6 +8,8 @@ import pytest
 
 import faltung as ft
 from faltung import Conv, Pad
+from faltung.operators._record import REGISTRY
+from random_cases import random_case
 
 WEIGHT = np.arange(-9, 9, dtype=np.float32).reshape(1, 2, 3, 3)
 
@@ -70,6 +72,47 @@ def test_repr_evaluates_back():
         assert eval(repr(operator), {"numpy": numpy, "Conv": Conv, "Pad": Pad}) == operator
 
 
+NAMES = {"numpy": numpy} | {name: getattr(ft, name) for name in ft.__all__}
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_repr_of_random_operators_evaluates_back(name):
+    rng = np.random.default_rng(3)
+    for dtype in ("float32", "float64", "int64"):
+        for _ in range(20):
+            operator, _ = random_case(name, rng, dtype)
+            with np.printoptions(threshold=10**5):
+                assert eval(repr(operator), NAMES) == operator
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        Conv(np.random.default_rng(0).standard_normal((8, 4, 3, 3))),
+        Conv([[[np.nan, np.inf, -np.inf]]], padding_mode="constant", padding_value=np.nan),
+        Conv([[[complex(np.nan, -np.inf), complex(1, np.nan)]]]),
+        Conv(np.zeros((0, 3, 2), np.float16)),
+        ft.LpPool(np.inf, (2,)),
+        ft.Erode(np.ones((7, 7), bool)),
+        Pad(1, "constant", float("-inf")),
+    ],
+    ids=lambda operator: type(operator).__name__,
+)
+def test_repr_of_many_and_of_strange_numbers_evaluates_back(operator):
+    assert eval(repr(operator), NAMES) == operator
+
+
+def test_repr_of_more_numbers_than_numpy_prints():
+    large = Conv(np.ones((12, 12, 3, 3), np.float32), np.ones(12), padding=1)
+    assert repr(large) == "Conv((12, 12, 3, 3), (12,), padding=1)"
+    assert eval(repr(large), NAMES).describe((12, 9, 9)).macs == large.describe((12, 9, 9)).macs
+    assert repr(ft.Erode(np.ones((40, 40), bool))) == "Erode(<structure (40, 40) of bool>)"
+    with np.printoptions(threshold=5):
+        assert repr(Conv(WEIGHT)) == "Conv((1, 2, 3, 3))"
+    layer = ft.InvolutionLayer.init(64, 7, rng=0)
+    assert repr(layer).startswith("InvolutionLayer((16, 64, 1, 1), (196, 16, 1, 1), reduce_bias=(1")
+
+
 def test_arguments_are_checked_when_an_operator_is_made():
     for build, kind, words in (
         (lambda: Conv(WEIGHT, stride=0), ft.WindowError, "Conv: stride is 0"),
@@ -91,8 +134,21 @@ def test_shapes_alone_describe_but_do_not_compute():
     operator = Conv((64, 3, 7, 7), stride=2, padding=3)
     assert operator.output_shape((3, 224, 224)) == (64, 112, 112)
     assert operator.describe((1, 3, 224, 224)).parameters == 64 * 3 * 49
-    with pytest.raises(ft.ShapeError, match="shape alone"):
-        operator(np.ones((3, 9, 9)))
+    same = Conv(np.ones((64, 3, 7, 7)), stride=2, padding=3)
+    assert np.array_equal(operator.coverage((3, 20, 30)), same.coverage((3, 20, 30)))
+    chain = ft.Sequential(operator, ft.MaxPool((2, 2)))
+    expected = ft.Sequential(same, ft.MaxPool((2, 2))).coverage((3, 20, 30), of="output")
+    assert np.array_equal(chain.coverage((3, 20, 30), of="output"), expected)
+    x = np.ones((3, 9, 9))
+    for ask in (
+        lambda: operator(x),
+        lambda: operator.vjp(x),
+        lambda: operator.matrix(x.shape),
+        lambda: operator.explain(x, (0, 0, 0)),
+        lambda: operator.reference(x),
+    ):
+        with pytest.raises(ft.ShapeError, match="shape alone"):
+            ask()
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (2, 2.0, 5), (1, 2, -1, 5), "shape", (3, 5, 5), 7])

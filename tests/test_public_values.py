@@ -56,6 +56,8 @@ def test_copies_are_equal_and_do_the_same(samples, way):
     assert twins["windows"] == samples["windows"]
     assert twins["reports"] == samples["reports"]
     assert twins["fits"] == samples["fits"]
+    assert twins["explanations"] == samples["explanations"]
+    assert [*map(hash, twins["explanations"])] == [*map(hash, samples["explanations"])]
     for name, value in samples["names"].items():
         assert twins["names"][name] is value
 
@@ -71,6 +73,7 @@ def test_another_process_does_the_same(samples):
     assert public_values.seen(back) == told
     for name, (operator, _) in samples["operators"].items():
         assert back["operators"][name][0] == operator, name
+    assert back["explanations"] == samples["explanations"]
 
 
 def test_differences_are_seen(samples):

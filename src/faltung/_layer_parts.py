@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any, TypeAlias
 
-from faltung.bound import shown_operand
+from faltung._held import shown_operands, shown_value
 from faltung.classes import Conv
 from faltung.errors import FaltungError, ShapeError, WindowError, out_of_memory, shown
 from faltung.geometry.arguments import as_int, unpacked
@@ -255,12 +255,13 @@ def shown_layer(arguments: Mapping[str, Any]) -> str:
         "padding_value": 0,
         "data_format": "channels_first",
     }
-    shown_parts = [shown_operand(arguments["reduce"]), shown_operand(arguments["span"])]
+    held = {name: arguments[name] for name in HELD if name != "activation"}
+    held = {name: value for name, value in held.items() if value is not None}
+    renamed = {"weight" if name == "reduce" else name: value for name, value in held.items()}
+    texts = dict(zip(held, shown_operands(renamed).values(), strict=True))
+    shown_parts = [texts.pop("reduce"), texts.pop("span")]
+    shown_parts += [f"{name}={text}" for name, text in texts.items()]
     for name, value in arguments.items():
-        if name in ("reduce", "span") or value is None:
-            continue
-        if name.endswith("_bias"):
-            shown_parts.append(f"{name}={shown_operand(value)}")
-        elif name not in usual or value != usual[name]:
-            shown_parts.append(f"{name}={value!r}")
+        if name not in held and value is not None and (name not in usual or value != usual[name]):
+            shown_parts.append(f"{name}={shown_value(value)}")
     return f"InvolutionLayer({', '.join(shown_parts)})"

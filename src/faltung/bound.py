@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any, ClassVar, NamedTuple, NoReturn, Self, TypeGuard
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import numpy as np
 
 from faltung import report
 from faltung._case import Case
+from faltung._held import bits_of, frozen, held_copies, shown_operands, shown_value
 from faltung.config import Settings, current_settings
 from faltung.errors import FaltungError, ShapeError, out_of_memory
 from faltung.faces import Faces
@@ -26,7 +27,7 @@ from faltung.plans import _resources, _select
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Shape
 
-__all__ = ["Operator", "shown_operand"]
+__all__ = ["Operator"]
 
 KEPT = 64
 """Input shapes for which an operator keeps its plan."""
@@ -53,7 +54,8 @@ class Operator(Faces):
 
     The subclasses in `faltung.classes` are written from the records of the operators; each takes
     its function's arguments without the data, `dtype` and `out`. An operator is a value: it does
-    not change, copies are itself, and equal arguments make equal operators.
+    not change, copies are itself, and equal arguments make equal operators. Its `repr` evaluates
+    back; where it holds more numbers than NumPy prints, to one of the same geometry at best.
     """
 
     __slots__ = ("_kept", "_operands", "_packed", "_parameters", "_settings", "_shortcuts")
@@ -77,13 +79,13 @@ class Operator(Faces):
         """Check and keep the arguments; arrays are copied."""
         keep = object.__setattr__
         keep(self, "_settings", settings or current_settings())
-        keep(self, "_parameters", {name: _frozen(value) for name, value in parameters.items()})
+        keep(self, "_parameters", {name: frozen(value) for name, value in parameters.items()})
         keep(self, "_operands", {})
         keep(self, "_kept", {})
         keep(self, "_packed", {})
         keep(self, "_shortcuts", {})
         try:
-            keep(self, "_operands", _held(operands))
+            keep(self, "_operands", held_copies(operands))
             self._probe()
         except FaltungError as error:
             raise self._dressed(error) from error.__cause__
@@ -177,8 +179,15 @@ class Operator(Faces):
 
     def _case(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Case:
         """The operator bound to an input of this shape, with its arrays."""
+        self._arrays()
+        return self._geometry(input_shape, dtype)
+
+    def _geometry(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Case:
+        """The same, without those arrays of which there are shapes alone."""
         bound = self._bound_to_shape(input_shape, dtype)
-        operands = operands_of(self.record, bound, self._arrays())
+        held = self._operands.items()
+        arrays = {name: value for name, value in held if not isinstance(value, Spec)}
+        operands = operands_of(self.record, bound, arrays)
         name, shape = type(self).__name__, tuple(input_shape)
         return Case(name, self.record, bound, operands, shape, self._parameters)
 
@@ -305,11 +314,11 @@ class Operator(Faces):
         raise AttributeError(f"{type(self).__name__} is immutable, make a new one")
 
     def __repr__(self) -> str:
-        parts = [shown_operand(value) for value in self._operands.values()]
+        parts = list(shown_operands(self._operands).values())
         defaults = {**self.record.defaults, **self.record.class_parameters}
         for name, value in self._parameters.items():
             if name not in defaults or value != defaults[name]:
-                parts.append(f"{name}={value!r}")
+                parts.append(f"{name}={shown_value(value)}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _state(self) -> tuple[Any, ...]:
@@ -321,7 +330,7 @@ class Operator(Faces):
             return NotImplemented
         same = self._state() == other._state() and self._operands.keys() == other._operands.keys()
         return same and all(
-            _bits(mine) == _bits(theirs)
+            bits_of(mine) == bits_of(theirs)
             for mine, theirs in zip(self._operands.values(), other._operands.values(), strict=True)
         )
 
@@ -347,54 +356,3 @@ def _rebuilt(
     operator = object.__new__(kind)
     operator._hold(operands, parameters, settings)
     return operator
-
-
-def _held(operands: Mapping[str, object]) -> dict[str, Array | Spec]:
-    """Read-only copies of the arrays, or specs where shapes were given instead of arrays."""
-    required = next(iter(operands.values()), None)
-    given = {  # the first one is not optional
-        name: value
-        for place, (name, value) in enumerate(operands.items())
-        if value is not None or place == 0
-    }
-    # Three ints are the shape of a weight, but may be all the numbers of another operand.
-    is_weight_shape = "weight" in given and _is_shape(required) and len(required) > 2
-    is_shape_only = isinstance(required, Spec) or is_weight_shape
-    held: dict[str, Array | Spec] = {}
-    for name, value in given.items():
-        if isinstance(value, Spec):
-            held[name] = value
-        elif is_shape_only and _is_shape(value):
-            shape = tuple(as_int(size, name, 0) for size in value)
-            held[name] = Spec(name, shape, np.dtype(np.float32))
-        else:
-            source = as_array(value, name)
-            _resources.require_array(source.shape, source.dtype, name)
-            array = np.array(source, source.dtype.newbyteorder("="), order="C", subok=False)
-            array.flags.writeable = False
-            held[name] = array
-    return held
-
-
-def _bits(value: Array | Spec) -> tuple[Any, ...]:
-    """What makes an operand equal to another: also NaN equals itself."""
-    content = None if isinstance(value, Spec) else value.tobytes()
-    return value.shape, value.dtype, content
-
-
-def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:
-    return isinstance(value, tuple) and all(isinstance(e, int | np.integer) for e in value)
-
-
-def _frozen(value: Any) -> Any:
-    """Parameters as values that cannot change behind the operator's back."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
-
-
-def shown_operand(value: Array | Spec) -> str:
-    """An operand in a form that evaluates back: its numbers if few, else its shape."""
-    if isinstance(value, Spec) or value.size > 32:
-        return repr(value.shape)
-    return f"numpy.array({value.tolist()}, {str(value.dtype)!r})"

@@ -54,6 +54,10 @@ class Faces(Drawn, Plotted):
         """The operator bound to an input of this shape; raises where it holds shapes alone."""
         raise NotImplementedError
 
+    def _geometry(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Case:
+        """The same, without those arrays of which it holds shapes alone."""
+        raise NotImplementedError
+
     def _probe_shape(self) -> Shape:
         """The shape of an input that fits, as large as possible."""
         raise NotImplementedError
@@ -127,7 +131,8 @@ class Faces(Drawn, Plotted):
             With the spatial axes alone of the input or the output: samples and channels are
             alike, and filters are not counted. An output that sees a cell twice, at a border that
             repeats cells, counts once; `Unfold`, where each tap is an output, counts every tap.
-            Taps with a weight of 0 count, those that a bool structure leaves out do not. The
+            Taps with a weight of 0 count, those that a bool structure leaves out do not; for
+            weights their shape is enough. The
             counts of `MaxUnpool`, which differ from plane to plane, are summed over all planes.
 
         Notes
@@ -145,7 +150,7 @@ class Faces(Drawn, Plotted):
         >>> ft.ConvTranspose(np.ones((1, 1, 3)), stride=2).coverage((1, 4), of="output")
         array([1, 1, 2, 1, 2, 1, 2, 1, 1])
         """
-        return coverage(self._case(input_shape), of)
+        return coverage(self._geometry(input_shape), of)
 
     @face
     def explain(self, x: ArrayLike, index: tuple[int, ...]) -> Explanation:

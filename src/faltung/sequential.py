@@ -216,7 +216,7 @@ class Sequential(PlottedChain, Faces):
                 if isinstance(operator, Sequential):
                     operator._collect(own, cases)
                 else:
-                    cases.append(operator._case(own))
+                    cases.append(operator._geometry(own))
 
     def explain(self, x: ArrayLike, index: tuple[int, ...]) -> Explanation:
         """The arithmetic behind one output, in the last operator; see `Operator.explain`.

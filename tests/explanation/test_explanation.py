@@ -260,3 +260,20 @@ def test_a_window_that_no_memory_holds_is_refused():
             ft.WindowReduce((2000, 2000), "sum").explain(np.zeros((1, 2000, 2000)), (0, 0, 0))
     finally:
         ft.set_memory_limit(None)
+
+
+def test_equal_explanations_say_the_same():
+    x = np.array([[1.0, np.nan, 2, 5]])
+    for operator in (ft.Conv([[[1.0, 2]]]), ft.MaxPool((2,)), ft.WindowReduce((2,), "median")):
+        explanation = operator.explain(x, (0, 1))
+        again = operator.explain(x.copy(), (0, 1))
+        assert explanation == again
+        assert hash(explanation) == hash(again)
+        changed = x.copy()
+        changed[0, 2] = 7
+        assert explanation != operator.explain(changed, (0, 1))
+        assert explanation != operator.explain(x, (0, 0))
+        assert explanation != "an explanation"
+    assert ft.Conv([[[1, 2]]]).explain([[0, 5]], (0, 0)) != ft.Conv([[[9, 2]]]).explain(
+        [[0, 5]], (0, 0)
+    )

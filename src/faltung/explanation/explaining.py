@@ -54,9 +54,11 @@ class ExplainedTerm(NamedTuple):
     border: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """The arithmetic behind one output; prints as text, and as HTML in notebooks.
+
+    Explanations are equal that name the same cells, numbers and steps, to the last bit.
 
     Attributes
     ----------
@@ -103,6 +105,21 @@ class Explanation:
         place = self.arithmetic.winner
         return None if place is None else self.terms[place]
 
+    def _content(self) -> tuple[Any, ...]:
+        steps = [(step.label, bits_of_number(step.value)) for step in self.steps]
+        numbers = map(bits_of_number, (self.total, self.bias, self.window.values))
+        terms = [term._replace(value=None, product=None) for term in self.terms]
+        # As text: a coefficient of NaN equals itself.
+        return self.operator, self.index, self.activation, steps, tuple(numbers), repr(terms)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Explanation):
+            return NotImplemented
+        return self._content() == other._content()
+
+    def __hash__(self) -> int:
+        return hash((self.operator, self.index, bits_of_number(self.total)))
+
     @property
     def _view(self) -> View:
         return View(self.operator, self.index, self.total, self.window, self.arithmetic)
@@ -112,6 +129,14 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         return page.render(self._view)
+
+
+def bits_of_number(value: Any) -> Any:
+    """What makes a number or an array equal to another: also NaN equals itself."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    return array.shape, array.dtype.str, array.tobytes()
 
 
 def explain(case: Case, x: Array, index: object) -> Explanation:

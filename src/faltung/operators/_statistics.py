@@ -16,6 +16,7 @@ __all__ = [
     "GRADIENTS",
     "NAMED",
     "middle",
+    "only",
     "percentile",
     "percentile_gradient",
     "rank",
@@ -31,6 +32,11 @@ def percentile(rows: Array, share: float) -> Array:
 def rank(rows: Array, place: int) -> Array:
     """The value at a place in ascending order."""
     return _in_order(rows, Order(place, place))
+
+
+def only(count: int, place: int) -> Order:
+    """The one place that a rank looks at."""
+    return Order(place, place)
 
 
 def middle(count: int) -> Order:
@@ -60,15 +66,51 @@ def logsumexp(rows: Array) -> Array:
     return np.asarray(np.log(np.exp(rows - shift[:, None]).sum(axis=1)) + shift)
 
 
+def total(rows: Array) -> Array:
+    """The sum, in the dtype of the values."""
+    return np.asarray(rows.sum(axis=1, dtype=rows.dtype))
+
+
+def mean(rows: Array) -> Array:
+    """The mean of each row."""
+    return np.asarray(rows.mean(axis=1))
+
+
+def least(rows: Array) -> Array:
+    """The smallest value."""
+    return np.asarray(rows.min(axis=1))
+
+
+def largest(rows: Array) -> Array:
+    """The largest value."""
+    return np.asarray(rows.max(axis=1))
+
+
+def median(rows: Array) -> Array:
+    """The value in the middle, or the mean of the two there."""
+    return _in_order(rows, middle(rows.shape[1]))
+
+
+def variance(rows: Array) -> Array:
+    """The mean square of the distances from the mean."""
+    return np.asarray(rows.var(axis=1))
+
+
+def deviation(rows: Array) -> Array:
+    """The square root of the variance."""
+    return np.asarray(rows.std(axis=1))
+
+
+# Functions with names, so that what holds them can be pickled.
 NAMED: dict[str, Callable[[Array], Array]] = {
-    "sum": lambda rows: rows.sum(axis=1, dtype=rows.dtype),
-    "mean": lambda rows: rows.mean(axis=1),
-    "min": lambda rows: rows.min(axis=1),
-    "max": lambda rows: rows.max(axis=1),
+    "sum": total,
+    "mean": mean,
+    "min": least,
+    "max": largest,
     "range": spread,
-    "median": lambda rows: _in_order(rows, middle(rows.shape[1])),
-    "var": lambda rows: rows.var(axis=1),
-    "std": lambda rows: rows.std(axis=1),
+    "median": median,
+    "var": variance,
+    "std": deviation,
     "logsumexp": logsumexp,
 }
 
@@ -104,6 +146,18 @@ def _centred(rows: Array) -> Array:
     return np.asarray(rows - rows.mean(axis=1, keepdims=True))
 
 
+def _mean_gradient(rows: Array) -> Array:
+    return np.full_like(rows, 1 / rows.shape[1])
+
+
+def _range_gradient(rows: Array) -> Array:
+    return _extreme_gradient(rows, 1) - _extreme_gradient(rows, -1)
+
+
+def _variance_gradient(rows: Array) -> Array:
+    return 2 / rows.shape[1] * _centred(rows)
+
+
 def _std_gradient(rows: Array) -> Array:
     """Of a window of equal values, where the deviation has a corner: 0."""
     deviation = rows.std(axis=1, keepdims=True)
@@ -119,16 +173,25 @@ def _softmax(rows: Array) -> Array:
 
 GRADIENTS: dict[str, Callable[[Array], Array]] = {
     "sum": np.ones_like,
-    "mean": lambda rows: np.full_like(rows, 1 / rows.shape[1]),
+    "mean": _mean_gradient,
     "min": partial(_extreme_gradient, sign=-1),
     "max": partial(_extreme_gradient, sign=1),
-    "range": lambda rows: _extreme_gradient(rows, 1) - _extreme_gradient(rows, -1),
+    "range": _range_gradient,
     "median": partial(percentile_gradient, share=0.5),
-    "var": lambda rows: 2 / rows.shape[1] * _centred(rows),
+    "var": _variance_gradient,
     "std": _std_gradient,
     "logsumexp": _softmax,
 }
 """For each named reduction the derivatives of its result after the values of a row."""
 
-DIVISORS: dict[str, Callable[[int], int]] = {"sum": lambda count: 1, "mean": lambda count: count}
+
+def _by_one(count: int) -> int:
+    return 1
+
+
+def _by_count(count: int) -> int:
+    return count
+
+
+DIVISORS: dict[str, Callable[[int], int]] = {"sum": _by_one, "mean": _by_count}
 """For the reductions that are linear, what a sum of so many values is divided by."""

@@ -19,7 +19,7 @@ from faltung.operators._arrays import Spec
 from faltung.operators._checks import check_border, rank_of
 from faltung.operators._record import Sample, match, operator
 from faltung.operators._textbook import each_axis, pad_input
-from faltung.plans._order import Order, neighbours
+from faltung.plans._order import neighbours
 from faltung.plans._problem import Recipe
 from faltung.plans._rules import Reduction
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Padding
@@ -75,7 +75,7 @@ def as_rule(reduction: object, taps: int) -> Reduction:
             "rank",
             partial(_statistics.rank, place=place),
             gradient=partial(_statistics.rank_gradient, place=place),
-            order=lambda _: Order(place, place),
+            order=partial(_statistics.only, place=place),
         )
     if callable(reduction):
         try:
