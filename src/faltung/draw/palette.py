@@ -53,7 +53,7 @@ ROLES: dict[str, Style] = {
     "tap": Style(None, "edge", 2),
     "window": Style(None, "edge", 2.5),
     "winner": Style(None, "winner", 3.5),
-    "beam": Style(None, "edge", 1, True),
+    "beam": Style(None, "soft", 1, True),
     "frame": Style(None, "faint"),
     "band": Style(None, "edge", 1),
     "entry": Style("kernel", "ground", 0.5),
