@@ -137,7 +137,8 @@ VALUES = {
     "reduction": (
         ("window_reduce",),
         ("mode", None, 3, (), ("percentile",), ("percentile", 101), ("percentile", "q"),
-         ("percentile", NAN), OBJECT),
+         ("percentile", NAN), ("rank", -1), ("rank", 10**30), ("rank", 1.0), ("rank", True),
+         OBJECT),
         FaltungError,
     ),
     "activation": (("InvolutionLayer",), (*NOT_NAMES, "tanh"), OptionError),

@@ -43,7 +43,15 @@ _BLOCK = 8
 
 def family(grey: Array) -> list[Step]:
     """The steps for a picture; the patch that is enlarged depends on its size."""
-    return [*_pools(), *_upsampling(grey), *_transposed(grey), _involution(), _median()]
+    patch = f"patch = np.ascontiguousarray(grey[None][:, {_patch(grey, 96)[1:]})"
+    return [
+        *_pools(),
+        *_upsampling(grey),
+        _checkerboard(patch),
+        _cure(patch),
+        _involution(),
+        _median(),
+    ]
 
 
 def _colours(planes: Array, times: int = 1) -> Array:
@@ -156,68 +164,72 @@ def _upsampling(grey: Array) -> list[Step]:
     ]
 
 
-def _transposed(grey: Array) -> list[Step]:
-    patch = f"patch = np.ascontiguousarray(grey[None][:, {_patch(grey, 96)[1:]})"
+def _twice(plane: Array) -> Array:
+    """A plane from 0 to 1 with pixels of 2 by 2."""
+    return _shades.unit(plane).repeat(2, 0).repeat(2, 1)
 
-    def checkerboard(result: Array, names: Names) -> Views:
-        counts = names["op"].coverage(names["patch"].shape, of="output")
+
+def _reached(names: Names) -> Array:
+    """How many pixels reach each result of the step's operator, in the first corner."""
+    counts = names["op"].coverage(names["patch"].shape, of="output")
+    return _shades.counts(counts[:24, :24], 4, 16)
+
+
+def _checkerboard(patch: str) -> Step:
+    return Step(
+        name="checkerboard",
+        title="Transposed convolution: a checkerboard",
+        text=(
+            "Each pixel is spread over 3 × 3 results, two apart. Three is no multiple of two: "
+            "results are made of one, two or four pixels, and that shows as a pattern. "
+            "op.coverage(patch.shape, of='output') counts them."
+        ),
+        setup=f"{patch}\n{_CHECKERBOARD}",
+        call="op(patch)",
+        peer=(
+            "signal.convolve2d(np.kron(patch[0], [[1, 0], [0, 0]])[:-1, :-1],\n"
+            "                  op.weight[0, 0])[None]"
+        ),
+        operator="op",
+        data="patch",
+        textbook="op.reference(patch[:, :16, :16])",
+        window="3×3",
+        views=lambda result, names: {
+            "transposed convolution": _twice(result[0]),
+            "pixels that reach each result: 1, 2 or 4": _reached(names),
+        },
+    )
+
+
+def _cure(patch: str) -> Step:
+    def views(result: Array, names: Names) -> Views:
+        transposed = dict(names)
+        exec(_CHECKERBOARD, transposed)  # the demo's own line
         return {
-            "transposed convolution": _shades.unit(result[0]).repeat(2, 0).repeat(2, 1),
-            "pixels that reach each result: 1, 2 or 4": _shades.counts(counts[:24, :24], 4, 16),
+            "the checkerboard": _twice(transposed["op"](names["patch"])[0]),
+            "resize, then convolution": _twice(result[0]),
+            "pixels that reach each result: 4, but for the rim": _reached(names),
         }
 
-    def cure(result: Array, names: Names) -> Views:
-        counts = names["op"].coverage(names["patch"].shape, of="output")
-        before = names["ft"].ConvTranspose(np.full((1, 1, 3, 3), 4 / 9, np.float32), stride=2)
-        return {
-            "the checkerboard": _shades.unit(before(names["patch"])[0]).repeat(2, 0).repeat(2, 1),
-            "resize, then convolution": _shades.unit(result[0]).repeat(2, 0).repeat(2, 1),
-            "pixels that reach each result: 4, but for the rim": _shades.counts(
-                counts[:24, :24], 4, 16
-            ),
-        }
-
-    return [
-        Step(
-            name="checkerboard",
-            title="Transposed convolution: a checkerboard",
-            text=(
-                "Each pixel is spread over 3 × 3 results, two apart. Three is no multiple of two: "
-                "results are made of one, two or four pixels, and that shows as a pattern. "
-                "op.coverage(patch.shape, of='output') counts them."
-            ),
-            setup=f"{patch}\n{_CHECKERBOARD}",
-            call="op(patch)",
-            peer=(
-                "signal.convolve2d(np.kron(patch[0], [[1, 0], [0, 0]])[:-1, :-1],\n"
-                "                  op.weight[0, 0])[None]"
-            ),
-            operator="op",
-            data="patch",
-            textbook="op.reference(patch[:, :16, :16])",
-            window="3×3",
-            views=checkerboard,
+    return Step(
+        name="its-cure",
+        title="Its cure: resize, then convolve",
+        text=(
+            "Enlarged first and convolved afterwards, every result sees as many pixels as its "
+            "neighbours. Two operators one after another are a Sequential."
         ),
-        Step(
-            name="its-cure",
-            title="Its cure: resize, then convolve",
-            text=(
-                "Enlarged first and convolved afterwards, every result sees as many pixels as its "
-                "neighbours. Two operators one after another are a Sequential."
-            ),
-            setup=f"{patch}\n{_CURE}",
-            call="op(patch)",
-            peer=(
-                "ndimage.uniform_filter(np.kron(patch[0], np.ones((2, 2))),\n"
-                '                       3, mode="nearest")[None]'
-            ),
-            operator="op",
-            data="patch",
-            textbook="op.reference(patch[:, :16, :16])",
-            window="3×3",
-            views=cure,
+        setup=f"{patch}\n{_CURE}",
+        call="op(patch)",
+        peer=(
+            "ndimage.uniform_filter(np.kron(patch[0], np.ones((2, 2))),\n"
+            '                       3, mode="nearest")[None]'
         ),
-    ]
+        operator="op",
+        data="patch",
+        textbook="op.reference(patch[:, :16, :16])",
+        window="3×3",
+        views=views,
+    )
 
 
 def _involution() -> Step:
