@@ -99,8 +99,8 @@ class ChainReport(Report):
         >>> axes = chain.describe((3, 32, 32)).plot()
         >>> [ax.get_title() for ax in axes]
         ['multiply-adds', 'parameters', 'receptive field']
-        >>> [bar.get_width() for bar in axes[2].patches]
-        [3.0, 4.0, 8.0]
+        >>> [int(bar.get_width()) for bar in axes[2].patches]
+        [3, 4, 8]
         """
         columns = {
             "multiply-adds": [report.macs for report in self.grown],

@@ -124,8 +124,8 @@ class Report:
         --------
         >>> import faltung as ft
         >>> ax = ft.Conv([[[[1, -1]]]]).describe((1, 1, 6, 8)).plot()
-        >>> [text.get_text() for text in ax.get_yticklabels()][:3], ax.patches[2].get_width()
-        (['parameters', 'of a dense layer', 'multiply-adds'], 84.0)
+        >>> [text.get_text() for text in ax.get_yticklabels()][:3], int(ax.patches[2].get_width())
+        (['parameters', 'of a dense layer', 'multiply-adds'], 84)
         """
         costs = {
             "parameters": self.parameters,

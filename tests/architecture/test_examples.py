@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pkgutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,11 @@ PAGES = sorted(
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_directory(tmp_path, monkeypatch):
+def _in_an_empty_directory_without_figures(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    yield
+    if "matplotlib.pyplot" in sys.modules:  # plots close nothing, and Matplotlib warns of many
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.mark.parametrize("name", ["faltung", *MODULES])
