@@ -11,13 +11,13 @@ import pytest
 import faltung as ft
 from cases import draw_case
 from faltung.operators._call import finish
-from faltung.plans import _resources, direct
+from faltung.plans import _converting, _resources
 
 
 @pytest.mark.parametrize("limit", [1, 400, 4000])
 def test_parts_of_another_dtype_change_nothing(monkeypatch, limit):
     rng = np.random.default_rng(limit)
-    monkeypatch.setattr(direct, "CONVERTED_BYTES", limit)
+    monkeypatch.setattr(_converting, "CONVERTED_BYTES", limit)
     for _ in range(80):
         case = draw_case(rng, int(rng.integers(1, 4)), "uint8")
         weight = case.weight.astype(np.float32)

@@ -7,6 +7,7 @@ a handful of addresses.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
@@ -30,10 +31,13 @@ from faltung.compiled.task import DirectTask, SumType
 from faltung.compiled.variants import Row
 
 __all__ = [
+    "SHORT_MACS",
+    "SHORT_NUMBERS",
     "Prepared",
     "Strides",
     "give_back",
     "prepare",
+    "put_axes",
     "runner_of",
     "schedule_of",
     "steps_of",
@@ -42,7 +46,7 @@ __all__ = [
 
 Strides = tuple[int, int, int, int, int]
 # Up to here a call takes about 20 µs on one thread: another one is not worth waking.
-_SHORT_MACS, _SHORT_NUMBERS = 1_000_000, 300_000
+SHORT_MACS, SHORT_NUMBERS = 1_000_000, 300_000
 
 
 class Prepared(NamedTuple):
@@ -117,6 +121,28 @@ def _tap_offsets(schedule: Schedule, size: int) -> NDArray[np.int64]:
     return (channels[:, None] + taps).ravel()
 
 
+def put_axes(
+    call: NDArray[np.int64],
+    axes: tuple[Axis, Axis, Axis],
+    schedule: Any,
+    x_steps: Strides,
+    y_steps: Strides,
+    keep: Callable[..., int],
+) -> None:
+    """Write the words of the three axes; `schedule` has their layouts and the outputs of a box.
+
+    `keep` gives the address of numbers that live as long as the call.
+    """
+    for number, axis in enumerate(axes):
+        layout, box = schedule.layouts[number], schedule.boxes[number]
+        at = words.AXES + number * words.AXIS_SIZE
+        call[at : at + words.AXIS_SIZE] = (
+            axis.length, axis.stride, axis.before, len(axis.high), len(layout.starts),
+            keep(layout.starts), layout.extra, box + layout.extra, keep(axis.low),
+            keep(axis.high), x_steps[2 + number], y_steps[2 + number], axis.outputs, box,
+        )  # fmt: skip
+
+
 @lru_cache(maxsize=256)
 def prepare(
     task: DirectTask, sums: SumType, row: Row, has_bias: bool, x_steps: Strides, y_steps: Strides
@@ -132,14 +158,7 @@ def prepare(
 
     for index, value in _sizes(schedule, shape, row).items():
         call[index] = value
-    for number, axis in enumerate(shape.axes):
-        layout, box = schedule.layouts[number], schedule.boxes[number]
-        at = words.AXES + number * words.AXIS_SIZE
-        call[at : at + words.AXIS_SIZE] = (
-            axis.length, axis.stride, axis.before, len(axis.high), len(layout.starts),
-            keep(layout.starts), layout.extra, box + layout.extra, keep(axis.low),
-            keep(axis.high), x_steps[2 + number], y_steps[2 + number], axis.outputs, box,
-        )  # fmt: skip
+    put_axes(call, shape.axes, schedule, x_steps, y_steps, keep)
     size, kind = row.element.size, row.element.dtype
     offsets = _tap_offsets(schedule, size)
     if schedule.is_direct:
@@ -192,7 +211,7 @@ def runner_of(
     kind = prepare(task, sums, row, has_bias, x_steps, y_steps)
     schedule = kind.schedule
     item = max(1, np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize)
-    is_short = task.macs < _SHORT_MACS and task.moved_numbers < _SHORT_NUMBERS
+    is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
     call = Call(kind.job, kind.words, schedule.jobs, schedule.workspace, is_short, item)
     packing = None
     if packs:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from faltung.compiled import words as at
 from faltung.compiled._jit import Job, intrinsic, job
+from faltung.compiled.image_schedule import PictureSchedule
 from faltung.compiled.memory import word
 from faltung.compiled.schedule import Schedule
 from faltung.compiled.simd import Element, Emitter, Interpreter, memory
@@ -32,7 +33,7 @@ _MOST_CELLS = 2**13
 _OUTSIDE = -(2**63)
 
 
-def has_short_rows(axes: tuple[Axis, Axis, Axis], schedule: Schedule) -> bool:
+def has_short_rows(axes: tuple[Axis, Axis, Axis], schedule: Schedule | PictureSchedule) -> bool:
     """Whether a table stages the input sooner than rows do."""
     plane = axes[1].outputs * axes[2].outputs
     is_whole = schedule.box_pixels >= plane if schedule.is_flat else True
@@ -45,7 +46,10 @@ def has_short_rows(axes: tuple[Axis, Axis, Axis], schedule: Schedule) -> bool:
 
 
 def gather_table(
-    axes: tuple[Axis, Axis, Axis], schedule: Schedule, steps: tuple[int, ...], lanes: int
+    axes: tuple[Axis, Axis, Axis],
+    schedule: Schedule | PictureSchedule,
+    steps: tuple[int, ...],
+    lanes: int,
 ) -> NDArray[np.int64]:
     """Byte offsets into a channel for each staged cell of a plane, filled up to whole vectors.
 
@@ -53,7 +57,7 @@ def gather_table(
     ----------
     axes : tuple of three Axis
         Of the convolution.
-    schedule : Schedule
+    schedule : Schedule or PictureSchedule
         One whose only box is the whole output.
     steps : tuple of three int
         Strides of the input in bytes, along the axes.

@@ -21,6 +21,8 @@ __all__ = [
     "Shape",
     "chunks_of",
     "make_schedule",
+    "phases",
+    "round_up",
     "split_rows",
 ]
 
@@ -53,7 +55,7 @@ class AxisLayout(NamedTuple):
         return len(self.starts) * (box + self.extra)
 
 
-def _phases(axis: Axis) -> AxisLayout:
+def phases(axis: Axis) -> AxisLayout:
     """One copy for each remainder of a tap's position by the stride; taps share the slots."""
     positions = [tap * axis.dilation for tap in range(axis.kernel)]
     starts = sorted({position % axis.stride for position in positions})
@@ -69,7 +71,7 @@ def _copies(axis: Axis) -> AxisLayout:
 
 
 def _smaller(axis: Axis, box: int) -> AxisLayout:
-    return min(_phases(axis), _copies(axis), key=lambda layout: layout.cells(box))
+    return min(phases(axis), _copies(axis), key=lambda layout: layout.cells(box))
 
 
 class Chunks(NamedTuple):
@@ -128,7 +130,8 @@ class Shape(NamedTuple):
     axes: tuple[Axis, Axis, Axis]
 
 
-def _round_up(number: int, multiple: int) -> int:
+def round_up(number: int, multiple: int) -> int:
+    """The least multiple that is not below a number."""
     return -(-number // multiple) * multiple
 
 
@@ -162,7 +165,7 @@ class _Cutter:
         cells = self.size
         for layout, outputs in zip(self.layouts(box), box, strict=True):
             cells *= layout.cells(outputs)
-        return _round_up(cells, 64) | 64
+        return round_up(cells, 64) | 64
 
     def flat_box(self, depth: int, pixels: int) -> tuple[int, int, int]:
         """The box that holds any range of so many pixels."""
@@ -177,7 +180,7 @@ class _Cutter:
         if not self.is_flat and height > 1:
             return depth, -(-height // 2), width
         if width > self.wide:
-            return depth, height, _round_up(-(-width // 2), self.wide)
+            return depth, height, round_up(-(-width // 2), self.wide)
         return None
 
     def count(self, box: tuple[int, int, int]) -> int:
@@ -298,8 +301,8 @@ def _lay_out(
             break
         parts = min(cutter.blocks, 2 * parts)
     panel_at = 8 * _BLOCK_WORDS
-    scratch_at = panel_at + _round_up(cutter.chunks.taps * row.wide.row_size, 64)
-    staged_at = scratch_at + _round_up(scratch, 64)
+    scratch_at = panel_at + round_up(cutter.chunks.taps * row.wide.row_size, 64)
+    staged_at = scratch_at + round_up(scratch, 64)
     slack = max(row.wide.row_size, row.line.row_size)
     workspace = staged_at + (0 if is_direct else group * plane + slack)
     parts = -(-cutter.blocks // blocks_a_part) if cutter.blocks else 1
@@ -319,6 +322,6 @@ def _lay_out(
         scratch_at=scratch_at,
         staged_at=staged_at,
         scratch_keeps=keeps,
-        workspace=_round_up(workspace, 4096),
+        workspace=round_up(workspace, 4096),
         jobs=count * parts,
     )

@@ -120,6 +120,15 @@ class Interpreter:
         """Write a vector to an address of any alignment."""
         memory(address, self.element.dtype, self.element.lanes)[:] = vector
 
+    def store_some(self, vector: Value, address: Value, count: Value) -> None:
+        """Write the first `count` lanes, perhaps all of them or none."""
+        some = vector[: max(0, count)]
+        memory(address, self.element.dtype, self.element.lanes)[: len(some)] = some
+
+    def only_below(self, place: int, limit: Value, step: Value) -> Value:
+        """`step` if a place lies below a limit, else 0."""
+        return step if place < limit else 0
+
     def multiply_add(self, left: Value, right: Value, total: Value) -> Value:
         """``left * right + total``; float32 rounds once (up to the second rounding of double)."""
         with np.errstate(all="ignore"):
@@ -231,6 +240,26 @@ class Emitter:
         """``store <n x t>``, aligned to one element."""
         pointer = self._pointer(address, self._vector)
         self._builder.store(vector, pointer, align=self.element.size)
+
+    def store_some(self, vector: Value, address: Value, count: Value) -> None:
+        """``llvm.masked.store``: lanes that are left out are not touched."""
+        ir, builder, lanes = self._ir, self._builder, self.element.lanes
+        numbers = ir.VectorType(ir.IntType(64), lanes)
+        undefined = ir.Constant(numbers, ir.Undefined)
+        first = builder.insert_element(undefined, count, ir.IntType(32)(0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), None)
+        limit = builder.shuffle_vector(first, undefined, zeros)
+        flags = builder.icmp_signed("<", ir.Constant(numbers, list(range(lanes))), limit)
+        letters = f"v{lanes}{'f' if self.element.is_float else 'i'}{8 * self.element.size}"
+        pointer = self._pointer(address, self._vector)
+        arguments = [self._vector, pointer.type, ir.IntType(32), flags.type]
+        store = self._declare(f"llvm.masked.store.{letters}.p0", ir.VoidType(), arguments)
+        builder.call(store, [vector, pointer, ir.IntType(32)(self.element.size), flags])
+
+    def only_below(self, place: int, limit: Value, step: Value) -> Value:
+        """``select`` on ``icmp``."""
+        is_below = self._builder.icmp_signed("<", limit.type(place), limit)
+        return self._builder.select(is_below, step, step.type(0))
 
     def multiply_add(self, left: Value, right: Value, total: Value) -> Value:
         """``llvm.fma`` or ``llvm.fmuladd``; ``mul`` and ``add`` for integers."""

@@ -14,6 +14,7 @@ from faltung.plans import (
     _resources,
     copying,
     direct,
+    image,
     morphology,
     ordering,
     phases,
@@ -57,6 +58,7 @@ class Algorithm(Protocol):
 ALGORITHMS: tuple[Algorithm, ...] = (
     unfolding,
     copying,
+    image,
     direct,
     morphology,
     ordering,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from faltung.geometry.border import source_index
 from faltung.geometry.stencil import SlidingAxis
 from faltung.typing import Array
 
-__all__ = ["after", "clear_blank", "kernel_axis"]
+__all__ = ["MOST_BORDER", "after", "clear_blank", "clear_part", "kernel_axis"]
+
+MOST_BORDER = 2**16
+"""Cells of a border that are kept in a table."""
 
 
 def after(axis: SlidingAxis) -> int:
@@ -42,3 +46,18 @@ def clear_blank(axes: tuple[SlidingAxis, ...], y: Array) -> None:
         for ends in (slice(0, clear.start), slice(clear.stop, axis.outputs)):
             where: Any = (slice(None),) * (2 + place) + (ends,)
             y[where] = 0
+
+
+def clear_part(
+    x: Array, y: Array, axes: tuple[SlidingAxis, ...], boxes: tuple[range, ...]
+) -> tuple[Array, Array, tuple[SlidingAxis, ...]]:
+    """Views of the outputs whose windows lie inside, and of the cells they see."""
+    cells, inner = [], []
+    for axis, box in zip(axes, boxes, strict=True):
+        first = box.start * axis.stride - axis.before
+        size = (len(box) - 1) * axis.stride + axis.span
+        cells.append(slice(first, first + size))
+        inner.append(replace(axis, size=size, outputs=len(box), before=0))
+    outputs = tuple(slice(box.start, box.stop) for box in boxes)
+    every = (slice(None), slice(None))
+    return x[(*every, *cells)], y[(*every, *outputs)], tuple(inner)

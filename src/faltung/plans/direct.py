@@ -7,20 +7,17 @@ bits do not depend on batch, position, image size or threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from itertools import product
-from math import prod
 from typing import Any, cast
 
 import numpy as np
 
 from faltung.compiled import _jit, direct
-from faltung.geometry.border import source_index
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
+from faltung.plans._converting import CONVERTED_BYTES, run_converted
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
-from faltung.plans._windows import after, kernel_axis
+from faltung.plans._windows import MOST_BORDER, after, clear_part, kernel_axis
 from faltung.typing import Array
 
 __all__ = [
@@ -34,12 +31,8 @@ __all__ = [
 ]
 
 name = "direct"
-MOST_BORDER = 2**16
-"""Cells of a border that are kept in a table."""
 MOST_TAPS = 2**12
 """Taps of one axis; longer kernels belong to other algorithms."""
-CONVERTED_BYTES = 3 * 2**20
-"""How much of an input of another dtype is converted at once, in the dtype of the result."""
 
 
 def supports(problem: Problem) -> str | None:
@@ -124,26 +117,13 @@ def run(problem: Problem, x: Array, packed: direct.PackedWeights, y: Array) -> N
         boxes = tuple(axis.clear_outputs for axis in axes)
         if not all(boxes):
             return
-        x, y, axes = _clear_part(x, y, axes, boxes)
+        x, y, axes = clear_part(x, y, axes, boxes)
     if x.dtype == problem.dtype and x.flags.aligned:
         _run_box(problem, axes, x, packed, y)
     else:
-        _run_converted(problem, axes, x, packed, y)
-
-
-def _clear_part(
-    x: Array, y: Array, axes: tuple[SlidingAxis, ...], boxes: tuple[range, ...]
-) -> tuple[Array, Array, tuple[SlidingAxis, ...]]:
-    """Views of the outputs whose windows lie inside, and of the cells they see."""
-    cells, inner = [], []
-    for axis, box in zip(axes, boxes, strict=True):
-        first = box.start * axis.stride - axis.before
-        size = (len(box) - 1) * axis.stride + axis.span
-        cells.append(slice(first, first + size))
-        inner.append(replace(axis, size=size, outputs=len(box), before=0))
-    outputs = tuple(slice(box.start, box.stop) for box in boxes)
-    every = (slice(None), slice(None))
-    return x[(*every, *cells)], y[(*every, *outputs)], tuple(inner)
+        run_converted(
+            problem, axes, x, y, lambda *box: _run_box(problem, box[0], box[1], packed, box[2])
+        )
 
 
 def _run_box(
@@ -158,66 +138,6 @@ def _run_box(
     else:
         task = _make_task(problem, axes, len(x))
     direct.run(task, x, packed, y)
-
-
-def _run_converted(
-    problem: Problem,
-    axes: tuple[SlidingAxis, ...],
-    x: Array,
-    packed: direct.PackedWeights,
-    y: Array,
-) -> None:
-    """Convert a box of the input at a time, borders included, and run on that."""
-    at_once = _converted_outputs(axes, x.shape[1] * problem.dtype.itemsize)
-    cuts = [
-        [range(start, min(start + step, axis.outputs)) for start in range(0, axis.outputs, step)]
-        for axis, step in zip(axes, at_once, strict=True)
-    ]
-    for sample, box in product(range(len(x)), product(*cuts)):
-        samples = slice(sample, sample + 1)
-        part, inner = _converted_part(problem, axes, x[samples], box)
-        outputs = (samples, slice(None), *(slice(cut.start, cut.stop) for cut in box))
-        _run_box(problem, inner, part, packed, y[outputs])
-
-
-def _converted_outputs(axes: tuple[SlidingAxis, ...], cell_bytes: int) -> list[int]:
-    """How many outputs of each axis are done at once: their windows stay under the limit."""
-    counts = [axis.outputs for axis in axes]
-
-    def reaches() -> list[int]:
-        pairs = zip(axes, counts, strict=True)
-        return [(count - 1) * axis.stride + axis.span for axis, count in pairs]
-
-    while prod(reaches()) * cell_bytes > CONVERTED_BYTES and max(counts) > 1:
-        longest = max(range(len(axes)), key=lambda place: (counts[place] > 1, reaches()[place]))
-        counts[longest] = -(-counts[longest] // 2)
-    return counts
-
-
-def _converted_part(
-    problem: Problem, axes: tuple[SlidingAxis, ...], x: Array, box: tuple[range, ...]
-) -> tuple[Array, tuple[SlidingAxis, ...]]:
-    """The cells that a box of outputs sees, padding filled in, and its axes without borders."""
-    sources, inner = [], []
-    for axis, cut in zip(axes, box, strict=True):
-        first = cut.start * axis.stride - axis.before
-        reach = (len(cut) - 1) * axis.stride + axis.span
-        sources.append(source_index(axis.mode, np.arange(first, first + reach), axis.size))
-        inner.append(replace(axis, size=reach, outputs=len(cut), before=0))
-    is_whole = all((np.diff(source) == 1).all() and source[0] >= 0 for source in sources)
-    if is_whole:
-        where: Any = (..., *(slice(source[0], source[-1] + 1) for source in sources))
-    else:
-        where = (slice(None), slice(None), *np.ix_(*(np.maximum(s, 0) for s in sources)))
-    with np.errstate(all="ignore"):
-        if x.size == 0:  # an axis without cells: all that is seen is padding
-            shape = (*x.shape[:2], *map(len, sources))
-            return np.full(shape, problem.recipe.fill, problem.dtype), tuple(inner)
-        part = x[where].astype(problem.dtype)
-    for place, source in enumerate(sources):
-        outside: Any = (slice(None),) * (2 + place) + (source < 0,)
-        part[outside] = problem.recipe.fill
-    return part, tuple(inner)
 
 
 def _task_of(problem: Problem) -> direct.DirectTask:

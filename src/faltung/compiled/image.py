@@ -1,0 +1,244 @@
+"""Filters of pictures: sums over few channels, in which a cell is loaded once for many outputs.
+
+The same tasks as `direct` takes, the same staging and the same ways in and out; the sweep over the
+staged cells differs, and the order of the sums with it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faltung.compiled import image_sweep as at
+from faltung.compiled import words
+from faltung.compiled.call import (
+    SHORT_MACS,
+    SHORT_NUMBERS,
+    Strides,
+    give_back,
+    put_axes,
+    steps_of,
+    take_workspace,
+)
+from faltung.compiled.entry import Call, Runner, make_runner
+from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
+from faltung.compiled.image_schedule import PictureSchedule, make_schedule, pieces_of
+from faltung.compiled.image_tile import strip
+from faltung.compiled.memory import address_of
+from faltung.compiled.packing import pack_fill, to_sums
+from faltung.compiled.schedule import MOST_WORKSPACE, round_up
+from faltung.compiled.staging import stage
+from faltung.compiled.storing import finish
+from faltung.compiled.sweep import convolve_box, enter_box
+from faltung.compiled.task import DirectTask
+from faltung.compiled.variants import Row, find_row
+
+__all__ = ["PackedFilter", "PictureFacts", "facts", "pack", "run", "runner"]
+
+
+class PictureFacts(NamedTuple):
+    """What a task will need: bytes of one thread, pieces of work, and why it cannot run, or ""."""
+
+    workspace_bytes: int
+    jobs: int
+    refusal: str
+
+
+@lru_cache(maxsize=1024)
+def facts(task: DirectTask) -> PictureFacts:
+    """What a task needs, from its numbers alone; compiles nothing."""
+    sums = task.sums
+    if sums is None or sums.parts > 1:
+        return PictureFacts(0, 0, f"there is no kernel for {task.dtype}")
+    schedule, refusal = make_schedule(task, find_row(sums.dtype)), ""
+    if schedule.workspace > MOST_WORKSPACE:
+        refusal = (
+            f"its smallest box of outputs stages {schedule.workspace} bytes a thread, "
+            f"more than the {MOST_WORKSPACE} allowed"
+        )
+    return PictureFacts(schedule.workspace, schedule.jobs, refusal)
+
+
+class PackedFilter(NamedTuple):
+    """Weights and biases as the tiles read them; they fit every input shape."""
+
+    weights: NDArray[Any]
+    biases: NDArray[Any]
+    has_bias: bool
+    is_finite: bool
+
+
+def pack(weight: NDArray[Any], task: DirectTask, bias: NDArray[Any] | None = None) -> PackedFilter:
+    """Weights of shape (O, C / groups, *kernel) and biases of shape (O,), piece by piece.
+
+    They serve every task with the same channels, groups, kernel, row stride and dtype. The arrays
+    have the task's dtype, in native byte order.
+    """
+    sums = task.sums
+    assert sums is not None, task.dtype
+    _, rows, columns = (axis.kernel for axis in task.axes)
+    filters = weight.shape[0]
+    bank = to_sums(np.ascontiguousarray(weight), task.dtype, sums)
+    bank = bank.reshape(filters, task.channels, rows, columns)
+    packed = np.empty((filters, task.channels * rows * columns), sums.dtype)
+    done = 0
+    for piece in pieces_of(task.channels, rows, columns, task.axes[1].stride):
+        part = bank[
+            :,
+            piece.channel,
+            piece.row : piece.row + piece.rows,
+            piece.column : piece.column + piece.columns,
+        ]
+        cells = piece.rows * piece.columns
+        packed[:, done : done + cells] = part.swapaxes(1, 2).reshape(filters, cells)
+        done += cells
+    biases = np.zeros(filters, sums.dtype)
+    if bias is not None:
+        biases[:] = to_sums(np.ascontiguousarray(bias), task.dtype, sums)
+    is_finite = packed.dtype.kind != "f" or bool(np.isfinite(packed).all())
+    return PackedFilter(packed, biases, bias is not None, is_finite)
+
+
+class _Words:
+    """The words of a kind of call, and the arrays that they point to."""
+
+    def __init__(self) -> None:
+        self.call = np.zeros(at.CALL_WORDS[-1] + 1, np.int64)
+        self.arrays: list[NDArray[Any]] = []
+
+    def keep(self, values: Any, dtype: Any = np.int64) -> int:
+        """The address of values that live as long as the call."""
+        self.arrays.append(np.ascontiguousarray(values, dtype))
+        return int(self.arrays[-1].ctypes.data)
+
+
+def _piece_table(task: DirectTask, schedule: PictureSchedule, row: Row, made: _Words) -> Any:
+    """A line for each piece of the kernel; compiles the strips."""
+    size = row.element.size
+    _, layout_h, layout_w = schedule.layouts
+    pitch = (schedule.boxes[2] + layout_w.extra) * size
+    slots, plane = schedule.boxes[1] + layout_h.extra, layout_h.cells(schedule.boxes[1]) * pitch
+    offsets = np.array(layout_w.copies) * plane + np.array(layout_w.shifts) * size
+    columns, done, table = made.keep(offsets), 0, []
+    for piece in schedule.pieces:
+        job = strip(schedule.tile(row, piece.rows, task.axes[1].stride))
+        first = layout_h.copies[piece.row] * slots + layout_h.shifts[piece.row]
+        place = piece.channel * schedule.plane_size + first * pitch
+        table.append(
+            (address_of(job), place, done * size, columns + 8 * piece.column, piece.columns)
+        )
+        done += piece.rows * piece.columns
+    return table
+
+
+@lru_cache(maxsize=256)
+def _runner_of(
+    task: DirectTask, row: Row, has_bias: bool, x_steps: Strides, y_steps: Strides
+) -> Runner:
+    """What runs a kind of call; compiles what it needs."""
+    sums = task.sums
+    assert sums is not None, task.dtype
+    schedule, made = make_schedule(task, row), _Words()
+    call, element = made.call, row.element
+    size, kind = element.size, element.dtype
+    put_axes(call, task.axes, schedule, x_steps, y_steps, made.keep)
+    is_relu = task.is_relu and element.is_float
+    least = -np.inf if element.is_float else 0
+    is_same = sums.memory == sums.dtype
+    tile = schedule.tile(row, 1, 1)
+    counts = [-(-axis.outputs // box) for axis, box in zip(task.axes, schedule.boxes, strict=True)]
+    filter_size = task.channels * task.kernel_taps * size
+    item = np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize
+    stage_job = stage(sums.memory, sums.dtype)
+    if is_same and has_short_rows(task.axes, schedule):
+        table = gather_table(task.axes, schedule, x_steps[2:], element.lanes)
+        call[words.GATHER_TABLE] = made.keep(table)
+        call[words.GATHER_VECTORS] = len(table) // element.lanes
+        stage_job = gather_stage(sums.dtype, element.lanes)
+    is_plain = is_same and y_steps[4] == size
+    pieces = _piece_table(task, schedule, row, made)
+    is_whole = is_plain and len(pieces) == 1  # strips are stored as they are computed
+    for index, value in {
+        words.BATCH: task.batch,
+        words.GROUPS: task.groups,
+        words.BOXES_D: counts[0],
+        words.BOXES_H: counts[1],
+        words.BOXES_W: counts[2],
+        words.PARTS_O: 1,
+        words.BLOCKS_A_PART: 1,
+        words.CHANNELS: task.channels,
+        words.GROUP_CHANNELS: task.channels,
+        words.ROWS: task.filters,
+        words.WIDE_PIXELS: tile.columns,
+        words.SIZE: size,
+        words.PLANE_SIZE: schedule.plane_size,
+        words.WEIGHT_GROUP: task.filters * filter_size,
+        words.BIAS_GROUP: task.filters * size,
+        words.WORKSPACE_STEP: schedule.workspace,
+        words.SCRATCH_AT: schedule.scratch_at,
+        words.STAGED_AT: schedule.staged_at,
+        words.ZEROS: made.keep(np.zeros(tile.columns), kind),
+        words.FLOORS: made.keep([least, 0 if is_relu else least], kind),
+        words.FILL: made.keep(pack_fill(task.fill, task.dtype, sums), kind),
+        words.HAS_EPILOGUE: has_bias or is_relu,
+        words.IS_RELU: task.is_relu,
+        words.X_BATCH: x_steps[0],
+        words.X_GROUP: x_steps[1] * task.channels,
+        words.X_CHANNEL: x_steps[1],
+        words.X_PART: item,
+        words.X_PARTS: 1,
+        words.Y_BATCH: y_steps[0],
+        words.Y_GROUP: y_steps[1] * task.filters,
+        words.Y_ROW: y_steps[3] * task.axes[1].dilation,
+        words.Y_PART: item,
+        words.Y_PARTS: 1,
+        words.Y_IS_PLAIN: is_plain,
+        words.ENTER: address_of(enter_box),
+        words.STAGE: address_of(stage_job),
+        words.SWEEP: address_of(at.sweep_band),
+        words.RUN_TILE: address_of(at.sweep_segment),
+        words.FINISH: address_of(finish(sums.dtype, sums.memory)),
+        at.FILTER_WEIGHTS: filter_size,
+        at.FILTER_STEP: y_steps[1],
+        at.DILATION: task.axes[1].dilation,
+        at.STRIP_ROWS: schedule.tile_rows,
+        at.SEGMENT: round_up(schedule.boxes[2], tile.columns) if is_whole else schedule.segment,
+        at.PIECES: len(pieces),
+        at.PIECE_TABLE: made.keep(pieces),
+        at.SCRATCH_PITCH: schedule.segment * size,
+    }.items():
+        call[index] = value
+    is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
+    kind_of_call = Call(convolve_box, call, schedule.jobs, schedule.workspace, is_short, item)
+    return make_runner(kind_of_call, None, take_workspace, give_back, tuple(made.arrays))
+
+
+def runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], has_bias: bool) -> Runner:
+    """What runs a task on arrays of these strides, with weights and biases from `pack`."""
+    sums = task.sums
+    assert sums is not None, task.dtype
+    return _runner_of(task, find_row(sums.dtype), has_bias, steps_of(x), steps_of(y))
+
+
+def run(task: DirectTask, x: NDArray[Any], packed: PackedFilter, y: NDArray[Any]) -> None:
+    """Compute a task into `y`.
+
+    Parameters
+    ----------
+    task : DirectTask
+        One that `facts` does not refuse, with at least one channel; of its first axis an output
+        sees the cell in its own place, and its second axis has stride 1 or dilation 1.
+    x : ndarray, (batch, groups * channels, *spatial)
+        Of the task's dtype and any strides, aligned and in native byte order.
+    packed : PackedFilter
+        From `pack`.
+    y : ndarray, (batch, groups * filters, *spatial)
+        Likewise of any strides; must not overlap `x`.
+    """
+    if y.size == 0:
+        return
+    status = runner(task, x, y, packed.has_bias)(x, y, packed.weights, packed.biases)
+    assert status == 0, "unaligned input"

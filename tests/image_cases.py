@@ -1,0 +1,64 @@
+"""Random tasks for the kernels of pictures, few enough kinds of tiles to be compiled in a test."""
+
+import numpy as np
+
+from direct_oracle import axis, numpy_dtype, random_values, reference, relaid, shapes_of
+from faltung.compiled import image
+from faltung.compiled.task import Axis, DirectTask
+
+KERNELS = ((3, 3), (1, 5), (3, 8), (11, 3), (3, 70))
+HEIGHTS = (1, 8, 16, 33, 70)
+WIDTHS = (1, 2, 7, 15, 16, 17, 31, 32, 33, 64, 100, 300)
+
+
+def draw_task(rng, dtype):
+    """A task with borders of random cells, strides and dilations."""
+    kernel = KERNELS[rng.integers(len(KERNELS))]
+    sizes = int(rng.choice(HEIGHTS)), int(rng.choice(WIDTHS))
+    axes, stride = [Axis(n := int(rng.integers(1, 3)), n, 1)], int(rng.choice([1, 1, 1, 2]))
+    for place, (size, taps) in enumerate(zip(sizes, kernel, strict=True)):
+        dilation = int(rng.choice([1, 1, 2, 3])) if stride == 1 or place == 1 else 1
+        before, after = (int(cells) for cells in rng.integers(0, 6, 2))
+        before += max(0, dilation * (taps - 1) + 1 - size - before - after)
+        border = rng if rng.random() < 0.5 else None
+        axes.append(axis(size, taps, stride, dilation, before, after, border))
+    numbers = [int(count) for count in rng.integers(1, 3, 4)]
+    fill = 1 if dtype == "bool" else 3
+    is_relu = bool(rng.integers(2)) and dtype != "bool"
+    return DirectTask(*numbers, tuple(axes), dtype, int(rng.choice([0, fill])), is_relu)
+
+
+def compute(task, x, weight, bias=None):
+    """The kernel's result in a new array."""
+    y = np.zeros(shapes_of(task)[2], x.dtype)
+    image.run(task, x, image.pack(weight, task, bias), y)
+    return y
+
+
+def expected_of(task, x, weight, bias):
+    """What must come out, in the task's dtype; exact for whole numbers."""
+    wide = np.float64
+    if task.dtype == "bool" or "int" in task.dtype:
+        wide = np.int64 if task.dtype == "bool" else np.dtype(task.dtype).type
+    sums = reference(task, x, weight, bias, wide).reshape(shapes_of(task)[2])
+    sums = sums != 0 if task.dtype == "bool" else sums.astype(x.dtype)
+    return np.maximum(sums, np.zeros((), x.dtype)) if task.is_relu else sums
+
+
+def draw_arrays(rng, task):
+    """Input, weights and perhaps biases of whole numbers."""
+    x_shape, weight_shape, _ = shapes_of(task)
+    x, weight = (random_values(rng, shape, task.dtype) for shape in (x_shape, weight_shape))
+    bias = random_values(rng, weight_shape[:1], task.dtype) if rng.random() < 0.5 else None
+    return x, weight, bias
+
+
+def is_exact(seed, dtype):
+    """Whether a random task gives exactly what loops give, in any memory order."""
+    rng = np.random.default_rng(seed)
+    task = draw_task(rng, dtype)
+    x, weight, bias = draw_arrays(rng, task)
+    expected = expected_of(task, x, weight, bias)
+    y = relaid(rng, np.ones(expected.shape, numpy_dtype(dtype)))
+    image.run(task, relaid(rng, x), image.pack(weight, task, bias), y)
+    return np.array_equal(y, expected)

@@ -1,0 +1,182 @@
+"""The image plan: equal to the stencil plan, chosen by shape, in every layout and border."""
+
+import numpy as np
+import pytest
+
+import faltung as ft
+from faltung.plans import _converting, _resources, image
+
+MODES = ("zeros", "constant", "reflect", "symmetric", "edge", "wrap", "blank")
+DTYPES = ("float32", "float64", "uint8", "int16", "uint16", "float16", "int64")
+KERNELS = ((3, 3), (1, 4), (3, 1), (9, 5), (11, 40))
+HEIGHTS, WIDTHS = (1, 5, 16, 40), (1, 3, 16, 33, 70)
+
+
+def whole_numbers(rng, shape, dtype):
+    return rng.integers(0 if dtype.startswith("u") else -2, 3, shape).astype(dtype)
+
+
+def draw(rng, dtype):
+    """Arrays and parameters of a convolution of pictures."""
+    groups, channels, filters = (int(n) for n in rng.choice([1, 1, 2, 4], 3))
+    size = int(rng.choice(HEIGHTS)), int(rng.choice(WIDTHS))
+    kernel = KERNELS[rng.integers(len(KERNELS))]
+    extra = rng.integers(4)
+    parameters = {
+        "groups": groups,
+        "padding": str(rng.choice(["valid", "same", "full", "same_lower"])),
+        "padding_mode": str(rng.choice(MODES)),
+        "flip": bool(rng.integers(2)),
+    }
+    if extra == 0:
+        size, kernel = (*size, 3), (*kernel, 1)
+    elif extra == 1:
+        size, kernel = (2, *size), (1, *kernel)
+    elif extra == 2:
+        parameters["stride"] = int(rng.choice([1, 2]))
+        parameters["dilation"] = 1, 2
+    else:
+        parameters["dilation"] = 2
+    if parameters["padding_mode"] == "constant":
+        parameters["padding_value"] = 3
+    x = whole_numbers(rng, (int(rng.integers(1, 3)), groups * channels, *size), dtype)
+    weight = whole_numbers(rng, (groups * filters, channels, *kernel), dtype)
+    bias = whole_numbers(rng, groups * filters, dtype) if rng.integers(2) else None
+    return x, weight, bias, parameters
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_equal_to_the_stencil_plan(dtype):
+    rng, done = np.random.default_rng(DTYPES.index(dtype)), 0
+    for _ in range(60 if dtype == "float32" else 15):
+        x, weight, bias, parameters = draw(rng, dtype)
+        try:
+            expected = ft.conv(x, weight, bias, **parameters, algorithm="stencil")
+        except ft.WindowError:  # a kernel larger than the picture, without padding
+            continue
+        y = ft.conv(x, weight, bias, **parameters, algorithm="image")
+        assert np.array_equal(y, expected), (x.shape, weight.shape, parameters)
+        done += 1
+    assert done >= 8
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_kernels_larger_than_pictures_one_pixel_wide(mode):
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1, 7, 1), (1, 1, 1, 9), (1, 1, 1, 1)):
+        x = whole_numbers(rng, shape, "float32")
+        weight = whole_numbers(rng, (1, 1, 11, 40), "float32")
+        results = [
+            ft.conv(x, weight, padding="same", padding_mode=mode, algorithm=name)
+            for name in ("image", "stencil")
+        ]
+        assert np.array_equal(*results)
+
+
+def test_memory_orders_and_other_dtypes(monkeypatch):
+    monkeypatch.setattr(_converting, "CONVERTED_BYTES", 4000)
+    rng = np.random.default_rng(0)
+    base = whole_numbers(rng, (2, 4, 40, 70, 3), "float32")
+    weight = whole_numbers(rng, (4, 1, 3, 3, 1), "float32")
+    parameters = {"groups": 4, "padding": "same", "padding_mode": "reflect"}
+    expected = ft.conv(base, weight, **parameters, algorithm="stencil")
+    odd = np.frombuffer(b"\0" + base.tobytes(), np.uint8)[1:].view(np.float32)
+    layouts = (
+        np.asfortranarray(base),
+        np.ascontiguousarray(np.moveaxis(base, -1, 1)).transpose(0, 2, 3, 4, 1),
+        np.repeat(base, 2, axis=-1)[..., ::2],
+        base.astype(">f4"),
+        base.astype(np.int8),
+        odd.reshape(base.shape),
+    )
+    for x in layouts:
+        assert np.array_equal(ft.conv(x, weight, **parameters, algorithm="image"), expected)
+        target = np.zeros((*expected.shape[:-1], 6), np.float32)[..., ::2]
+        ft.conv(x, weight, **parameters, algorithm="image", out=target)
+        assert np.array_equal(target, expected)
+    operator = ft.Conv(weight, **parameters, algorithm="image")
+    assert all(np.array_equal(operator(x), expected) for x in layouts * 2)
+
+
+def algorithm_of(x_shape, weight_shape, dtype="float32", **parameters):
+    return ft.Conv(np.ones(weight_shape, dtype), **parameters).describe(x_shape, dtype).algorithm
+
+
+def test_it_is_chosen_for_pictures_by_shape_alone():
+    assert algorithm_of((1, 1, 300, 200), (1, 1, 3, 3)) == "image"
+    assert algorithm_of((1, 64, 30, 30), (64, 1, 3, 3), groups=64) == "image"
+    assert algorithm_of((1, 1, 300, 200, 3), (1, 1, 9, 9, 1)) == "image"
+    assert algorithm_of((1, 1, 9, 9), (1, 1, 3, 3)) == "stencil"
+    assert algorithm_of((1, 64, 30, 30), (64, 64, 3, 3)) == "direct"
+    assert algorithm_of((1, 1, 300, 200), (1, 1, 1, 1)) == "direct"
+    assert algorithm_of((1, 1, 900, 900), (1, 1, 3, 3), stride=5) == "direct"
+    assert algorithm_of((1, 1, 30, 30, 30), (1, 1, 3, 3, 3)) == "direct"
+    assert algorithm_of((1, 1, 300, 200), (1, 1, 3, 3), "complex64") == "direct"
+
+
+def test_functions_of_pictures_land_on_it(monkeypatch):
+    runs = []
+    monkeypatch.setattr(
+        image, "run", lambda *arguments, real=image.run: runs.append(1) or real(*arguments)
+    )
+    rng = np.random.default_rng(0)
+    picture, kernel = rng.standard_normal((80, 90)), rng.standard_normal((5, 4))
+    for call in (
+        lambda: ft.filter_image(picture, kernel),
+        lambda: ft.filter_image(np.dstack([picture] * 3), kernel),
+        lambda: ft.filter_array(picture, kernel),
+        lambda: ft.correlate2d(picture, kernel),
+        lambda: ft.convolve2d(picture, kernel, boundary="symm"),
+        lambda: ft.match_template(picture, kernel),
+    ):
+        before = len(runs)
+        call()
+        assert len(runs) > before
+
+
+def test_reproducible_sums_are_those_of_the_direct_plan():
+    rng = np.random.default_rng(0)
+    x, weight = (rng.standard_normal(shape) for shape in ((1, 1, 60, 70), (1, 1, 9, 9)))
+    with ft.reproducible():
+        assert np.array_equal(ft.conv(x, weight), ft.conv(x, weight, algorithm="direct"))
+        with pytest.raises(ft.OptionError, match="another order"):
+            ft.conv(x, weight, algorithm="image")
+
+
+@pytest.mark.parametrize("where", ["weight", "x"])
+def test_special_values_are_where_the_direct_sum_has_them(where):
+    rng = np.random.default_rng(0)
+    x, weight = (
+        rng.standard_normal(shape).astype("f4") for shape in ((1, 1, 40, 50), (1, 1, 5, 5))
+    )
+    array = {"x": x, "weight": weight}[where]
+    for value in (np.nan, np.inf):
+        array[0, 0, 3, 4] = value
+        results = [
+            ft.conv(x, weight, padding="same", algorithm=name) for name in ("image", "stencil")
+        ]
+        assert np.array_equal(*(np.isnan(y) for y in results))
+        assert np.array_equal(*(np.isinf(y) for y in results))
+
+
+def test_a_colour_picture_is_filtered_channel_by_channel():
+    rng = np.random.default_rng(0)
+    picture = rng.standard_normal((60, 50, 3)).astype("f4")
+    kernel = rng.standard_normal((5, 3))
+    for border in ("reflect", "wrap", "constant"):
+        y = ft.filter_image(picture, kernel, border=border, cval=2)
+        for channel in range(3):
+            alone = ft.filter_image(picture[..., channel], kernel, border=border, cval=2)
+            assert np.array_equal(y[..., channel], alone)
+
+
+def test_describe_tells_the_workspace():
+    operator = ft.Conv(np.ones((1, 1, 31, 31)), padding="same")
+    report = operator.describe((1, 1, 5000, 5000), np.uint8)
+    assert report.algorithm == "image"
+    assert 0 < report.workspace_bytes <= _resources.WORKSPACE
+
+
+def test_it_says_why_it_refuses():
+    report = ft.Conv(np.ones((8, 8, 3, 3))).describe((1, 8, 40, 40))
+    assert "8 and 8" in report.rejected["image"]
