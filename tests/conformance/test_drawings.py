@@ -66,14 +66,15 @@ def check(operator, x):
     except ft.WindowError:
         return 0
     connected = connections(operator, x)
-    animation = operator.animate(x, view="window", frames=FRAMES)
-    assert 1 <= len(animation) <= FRAMES
-    for number, frame in enumerate(animation.frames):
-        rows = [int(np.ravel_multi_index(index, shape)) for index in frame.outputs]
-        expected = set(np.flatnonzero(connected[rows].any(axis=0)).tolist())
-        assert cells_of(frame.inputs, x.shape) == expected, number
+    for view in ("window", "zeros") if operator.name == "conv_transpose" else ("window",):
+        animation = operator.animate(x, view=view, frames=FRAMES)
+        assert 1 <= len(animation) <= FRAMES
+        for number, frame in enumerate(animation.frames):
+            rows = [int(np.ravel_multi_index(index, shape)) for index in frame.outputs]
+            expected = set(np.flatnonzero(connected[rows].any(axis=0)).tolist())
+            assert cells_of(frame.inputs, x.shape) == expected, number
     if operator.name in ("conv_transpose", "fold"):
-        for frame in operator.animate(x.shape, view="spread", frames=FRAMES).frames:
+        for frame in operator.animate(x, view="spread", frames=FRAMES).frames:
             columns = [int(np.ravel_multi_index(index, x.shape)) for index in frame.inputs]
             expected = set(np.flatnonzero(connected[:, columns].any(axis=1)).tolist())
             assert cells_of(frame.outputs, shape) == expected
@@ -85,15 +86,16 @@ def check_last_output(operator, x, row):
     """The figure of one output, with and without numbers, and the cells that are drawn in it."""
     shape = operator.output_shape(x.shape)
     last = tuple(size - 1 for size in shape)
-    for data in (None, x):
-        figure = operator.draw(x.shape, x=data, index=last, view="window")
+    zeros = [(x, "zeros")] if operator.name == "conv_transpose" else []
+    for data, view in [(None, "window"), (x, "window"), *zeros]:
+        figure = operator.draw(x.shape, x=data, index=last, view=view)
         (frame,) = figure.frames
         assert frame.outputs == (last,)
         assert cells_of(frame.inputs, x.shape) == set(np.flatnonzero(row).tolist())
         drawn = drawn_cells(str(figure), ("lit", "echo"))
         assert (drawn > 0) == (len(frame.inputs) > 0)
         assert drawn <= len(frame.inputs)
-        if max(x.shape) <= 6 and len(x.shape) <= 4:  # nothing is cut off
+        if "too large to draw" not in str(figure):
             assert drawn == len(frame.inputs)
 
 

@@ -85,7 +85,7 @@ def _input_texts(
     """The data, and on the border what shows there, where it takes part."""
     if subject.values is None:
         return {}
-    sample = subject.values[sight.outputs[0][0]]
+    sample = subject.values[sight.sample]
     if flattened:
         sample = sample.reshape(len(sample), -1)
     recipe = subject.problem.recipe
@@ -126,7 +126,7 @@ def output_ground(subject: Subject, sight: Sight, *, with_border: bool = False) 
     }
     texts = {}
     if subject.results is not None:
-        sample = subject.results[sight.outputs[0][0] if sight.outputs else sight.inputs[0][0]]
+        sample = subject.results[sight.sample]
         sample = sample.reshape(len(sample), -1) if flattened else sample
         texts = {place: short(sample[place]) for place, role in roles.items() if role == "output"}
     return Ground(stack, roles, texts).fitted()
@@ -155,7 +155,7 @@ def stuffed_ground(subject: Subject, sight: Sight) -> Ground:
             roles[place] = "input" if is_real else "gap"
     texts = {}
     if subject.values is not None:
-        sample = subject.values[sight.outputs[0][0]]
+        sample = subject.values[sight.sample]
         for place, role in roles.items():
             cell = (p // axis.stride for p, axis in zip(place[1:], forward, strict=True))
             texts[place] = short(sample[(place[0], *cell)]) if role == "input" else "0"

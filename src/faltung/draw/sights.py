@@ -66,6 +66,11 @@ class Sight:
     removed: tuple[Shape, ...] = ()
     caption: str = ""
 
+    @property
+    def sample(self) -> int:
+        """The sample that all cells belong to; one of both has cells."""
+        return (self.outputs or self.inputs)[0][0]
+
 
 def is_blank_at(subject: Subject, place: Shape) -> bool:
     """Whether the window of an output leaves the input and a blank border makes it 0."""
