@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from faltung._case import Case, face, first
-from faltung.errors import OptionError, shown
+from faltung.errors import OptionError, ShapeError, shown
 from faltung.geometry.arguments import as_ints
 from faltung.geometry.layout import Layout
 from faltung.operators._arrays import as_array
@@ -51,6 +51,8 @@ class Plotted:
 
         Raises
         ------
+        ShapeError
+            A batch without samples.
         MissingExtraError
             Without Matplotlib, which the extra ``plot`` installs.
 
@@ -136,6 +138,8 @@ def data_panel(name: str, values: Array, layout: Layout) -> Panel:
     if layout.is_channels_last:
         values = np.moveaxis(values, -1, int(layout.has_batch))
     if layout.has_batch:
+        if not len(values):
+            raise ShapeError("x has a batch of 0 samples, so that there is nothing to plot")
         values = values[0]
     return Panel(name, values[:, None])
 

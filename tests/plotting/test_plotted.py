@@ -206,6 +206,29 @@ def test_what_is_no_axes_is_refused():
         ft.plot_coverage(ft.Pad((1,)), (1, 3), ax=pyplot.subplots(1, 2)[1])
 
 
+def test_nothing_is_plotted_of_nothing():
+    with pytest.raises(ft.ShapeError, match="batch of 0 samples"):
+        ft.Conv([[[[1, -1]]]]).plot(np.ones((0, 1, 6, 8)))
+    axes = ft.Conv(np.ones((0, 1, 2, 2))).plot(bar())
+    assert [ax.get_title() for ax in axes] == ["input"]
+
+
+def test_a_style_with_a_grid_leaves_pictures_alone():
+    with pyplot.style.context("ggplot"):
+        axes = ft.Conv([[[[1, -1]]]]).plot(bar())
+        lines = ft.plot_coverage(ft.Conv([[[1, -1]]]), (1, 4))
+    axes[0].figure.canvas.draw()
+    assert not any(line.get_visible() for ax in axes for line in ax.get_xgridlines())
+    assert any(line.get_visible() for line in lines.get_xgridlines())
+
+
+def test_layouts_that_fit_axes_fit_the_panels_too():
+    figure, (_, right) = pyplot.subplots(1, 2, layout="constrained")
+    axes = ft.Conv([[[[1, -1]]]]).plot(bar(), ax=right)
+    figure.canvas.draw()
+    assert all(ax.get_window_extent().width > 5 for ax in axes)
+
+
 def test_operators_of_shapes_alone_have_nothing_to_plot():
     with pytest.raises(ft.ShapeError, match="shape alone"):
         ft.Conv((1, 1, 3, 3)).plot(bar())

@@ -42,6 +42,8 @@ def draw_picture(ax: Axes, values: Array, title: str, scale: str = "data") -> An
     bar.ax.tick_params(labelsize="x-small", length=2)
     bar.ax.locator_params(nbins=4)
     bar.outline.set_linewidth(0.4)
+    for each in (ax, bar.ax):  # some styles lay a grid over everything
+        each.grid(visible=False)
     _label(ax, title)
     ax.locator_params(nbins=4, integer=True, min_n_ticks=1)
     return image
