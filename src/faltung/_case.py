@@ -13,7 +13,7 @@ from faltung.operators._record import Record
 from faltung.plans._problem import Operands
 from faltung.typing import Array, Shape
 
-__all__ = ["Case", "face", "first"]
+__all__ = ["LINEAR", "Case", "face", "first"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -16,7 +16,15 @@ from faltung.typing import Array, ArrayLike, IndexArray, Shape
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["ChainAdjoint", "ChainStream", "Pullback", "chain_coverage", "check_axes"]
+__all__ = [
+    "ChainAdjoint",
+    "ChainStream",
+    "Pullback",
+    "chain_coverage",
+    "check_axes",
+    "counted",
+    "joined_axes",
+]
 
 Pullback = Callable[[ArrayLike], dict[str, Array]]
 
@@ -111,13 +119,22 @@ class ChainStream:
 
 def chain_coverage(cases: Sequence[Case], of: object) -> IndexArray:
     """The counts of `Faces.coverage` for operators one after another."""
-    if not (isinstance(of, str) and of in ("input", "output")):
-        raise OptionError(f"of is {shown(of)}, which is not known", "Use 'input' or 'output'")
+    return counted(joined_axes(cases), of)
+
+
+def joined_axes(cases: Sequence[Case]) -> list[csr_array]:
+    """Which outputs of the last operator and cells of the first are connected, axis by axis."""
     parts = [connections(case) for case in cases]
     check_axes([len(part) for part in parts])
+    return [_joined(axes) for axes in zip(*parts, strict=True)]
+
+
+def counted(axes: Sequence[csr_array], of: object) -> IndexArray:
+    """How many outputs each cell is connected with, or how many cells each output."""
+    if not (isinstance(of, str) and of in ("input", "output")):
+        raise OptionError(f"of is {shown(of)}, which is not known", "Use 'input' or 'output'")
     counts: Any = np.ones((), np.int64)
-    for axes in zip(*parts, strict=True):
-        joined = _joined(axes)
+    for joined in axes:
         along = joined.sum(axis=0 if of == "input" else 1)
         counts = np.multiply.outer(counts, np.asarray(along, np.int64).ravel())
     result: IndexArray = counts

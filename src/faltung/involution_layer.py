@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self, cast
 
 import numpy as np
 
-from faltung._case import Case
+from faltung._layer_faces import LayerFaces
 from faltung._layer_parts import (
     HELD,
     chained_pullback,
@@ -30,7 +30,7 @@ from faltung._plotted import PlottedLayer
 from faltung.classes import AvgPool, Conv, Involution
 from faltung.config import Settings, current_settings
 from faltung.draw.layer import DrawnLayer
-from faltung.errors import FaltungError, NotLinearError
+from faltung.errors import FaltungError
 from faltung.explanation import Explanation
 from faltung.faces import Faces
 from faltung.geometry.arguments import AMPLE, as_int, as_ints, length_of
@@ -50,7 +50,7 @@ KEPT = 64
 """Input shapes for which a layer keeps its plan."""
 
 
-class InvolutionLayer(DrawnLayer, PlottedLayer, Faces):
+class InvolutionLayer(DrawnLayer, PlottedLayer, LayerFaces):
     r"""An involution that generates its kernels from the input, as in the paper.
 
     Parameters
@@ -310,7 +310,8 @@ class InvolutionLayer(DrawnLayer, PlottedLayer, Faces):
     def _generated(self, x: ArrayLike, generate: Callable[[Array], Array]) -> tuple[Array, Array]:
         """The data as an array, and the kernels for it."""
         array = as_array(x, "x")
-        return array, self._in_groups(generate(array), self._layout(array.shape))
+        layout = self._layout(array.shape)  # raises in the layer's own words
+        return array, self._in_groups(generate(array), layout)
 
     def _involution(self, kernels: Array) -> Involution:
         """The operator with kernels that were generated, with the layer's settings."""
@@ -352,14 +353,6 @@ class InvolutionLayer(DrawnLayer, PlottedLayer, Faces):
         with renaming():
             array, kernels = self._generated(x, self.generator)
             return self._involution(kernels).explain(array, index)
-
-    def _case(self, input_shape: Shape = (), dtype: DTypeLike | None = None) -> Case:
-        raise NotLinearError(
-            "the kernels are generated from the input, so that no stencil alone says what it does",
-            "Ask its generator, or an Involution with the kernels that the generator gives",
-        )
-
-    _transpose = _case
 
     def _dressed(self, error: FaltungError, shape: Shape | None = None) -> FaltungError:
         return type(error)(error.fact, error.advice, "InvolutionLayer")

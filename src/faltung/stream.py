@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -299,7 +299,7 @@ class Stream:
 
     def _ready(self, case: Case, axis: StencilAxis, outputs: range, shape: Shape) -> _Ready:
         """The plan for some outputs; kept where the next chunk may be of the same kind."""
-        recipe, weight = case.bound.problem.recipe, case.operands.weight
+        recipe = case.bound.problem.recipe
         has_place = isinstance(recipe.rule, PositionSum)
         key = axis, len(outputs)
         if key in self._kept and not has_place:
@@ -311,10 +311,8 @@ class Stream:
         # What is made of weights depends on the axes where they are not plain windows.
         is_plain = all(isinstance(each, SlidingAxis) for each in axes)
         operands, packed = case.operands, self._packed if is_plain else {}
-        if has_place and weight is not None:
-            along = weight.ndim - len(axes) + self._place
-            cut = (slice(None),) * along + (slice(outputs.start, outputs.stop),)
-            operands, packed = Operands(weight[cut], case.operands.bias), {}
+        if has_place:
+            operands, packed = self._of_places(operands, outputs, len(axes)), {}
         prepared = _select.prepare(problem, bound.plan, operands, packed)
         ready = _Ready(bound, prepared)
         if isinstance(axis, SlidingAxis) and not has_place:
@@ -322,6 +320,13 @@ class Stream:
                 self._kept.clear()
             self._kept[key] = ready
         return ready
+
+    def _of_places(self, operands: Operands, outputs: range, rank: int) -> Operands:
+        """The part of the weights that belongs to some outputs."""
+        weight = cast("Array", operands.weight)
+        along = weight.ndim - rank + self._place
+        cut = (slice(None),) * along + (slice(outputs.start, outputs.stop),)
+        return Operands(weight[cut], operands.bias)
 
     def _drop(self) -> None:
         """Forget the cells that no output to come sees."""

@@ -155,7 +155,7 @@ def _range_gradient(rows: Array) -> Array:
 
 
 def _variance_gradient(rows: Array) -> Array:
-    return 2 / rows.shape[1] * _centred(rows)
+    return np.asarray(2 / rows.shape[1] * _centred(rows))
 
 
 def _std_gradient(rows: Array) -> Array:
