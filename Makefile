@@ -22,6 +22,11 @@ $(VENV)/.peers: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group peers
 	touch $@
 
+$(VENV)/.bench: $(VENV)/.bench
+	$(BIN)/faltung bench --json benchmarks/results/bench.json --chart docs/images/bench.png
+	$(BIN)/python -m pip install --quiet --group bench
+	touch $@
+
 $(VENV)/.lint: $(VENV)/.faltung
 	$(BIN)/python -m pip install --quiet --group lint
 	touch $@

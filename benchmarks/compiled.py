@@ -1,7 +1,6 @@
 """What the compiled layer reaches here: shares of the peak, ratios to NumPy and SciPy.
 
-Contenders take turns in short blocks, in one process and with the same number of threads, because
-the speed of a shared machine changes by the second. Reported is the best quarter of the blocks.
+Contenders take turns as in `faltung bench`, which compares faltung with other libraries.
 
     python benchmarks/compiled.py [--threads 2] [--rounds 24] [--json FILE]
 """
@@ -14,7 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -23,10 +21,9 @@ from typing import Any
 import numpy as np
 
 import faltung as ft
+from faltung.bench.peak import make_peak
+from faltung.bench.runner import take_turns
 from faltung.compiled import machine, parallel
-from faltung.compiled._jit import intrinsic, job
-from faltung.compiled.simd import Emitter, Interpreter
-from faltung.compiled.variants import find_row
 
 # By name: batch, channels, filters, kernel, size, parameters.
 CASES = {
@@ -51,46 +48,6 @@ UNFOLD_KERNELS = {
     "5x5": (5, {"padding": 2}),
 }
 UNFOLD_CHANNELS, UNFOLD_FILTERS = (8, 16, 64), (1, 8, 16, 64)
-REGISTERS = 16
-
-
-def peak_job() -> Any:
-    """A job that multiplies and adds in registers only."""
-    element = find_row("float32").element
-
-    places = range(0, REGISTERS * element.vector_size, element.vector_size)
-
-    def run(machine_: Any, count: Any, memory: Any) -> None:
-        # Sums that begin at different numbers: the compiler may not find that they are the same.
-        sums = [machine_.load(machine_.plus(memory, place)) for place in places]
-        factor = machine_.load(memory)
-
-        def step(_number: Any, totals: Any) -> list[Any]:
-            return [machine_.multiply_add(factor, factor, total) for total in totals]
-
-        for place, total in zip(places, machine_.loop(count, sums, step), strict=True):
-            machine_.store(total, machine_.plus(memory, place))
-
-    def emit(builder: Any, count: Any, memory: Any) -> None:
-        run(Emitter(builder, element), count, memory)
-
-    @intrinsic("void(intp, intp)", emit, key=f"peak {element}")
-    def spin(count: int, memory: int) -> None:
-        run(Interpreter(element), count, memory)
-
-    @job(key=f"peak {element}")
-    def peak(_thread: int, arguments: int, number: int) -> None:
-        spin(20_000, arguments + 64 * REGISTERS * (1 + number))
-
-    return peak, 2 * 20_000 * REGISTERS * element.lanes
-
-
-def peak_run(threads: int) -> tuple[Callable[[], None], int]:
-    """The peak as a contender, and the operations of one call."""
-    peak, operations = peak_job()
-    jobs = 4 * threads
-    arguments = np.zeros(8 * REGISTERS * (jobs + 2), np.int64)
-    return lambda: parallel.run(peak, arguments, jobs, threads), operations * jobs
 
 
 def unfold_and_multiply(x: Any, weight: Any, **parameters: Any) -> Callable[[], Any]:
@@ -112,27 +69,16 @@ def unfold_and_multiply(x: Any, weight: Any, **parameters: Any) -> Callable[[], 
     return run
 
 
-def take_turns(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Seconds a call of each contender: the mean of the best quarter of its blocks."""
-    blocks: dict[str, list[float]] = {name: [] for name in contenders}
-    for run in contenders.values():
-        run()
-    for _ in range(rounds):
-        for name, run in contenders.items():
-            time.sleep(0.025)  # threads of the one before may spin for a while
-            run()
-            start, calls = time.perf_counter(), 0
-            while time.perf_counter() - start < 0.02 or calls < 2:
-                run()
-                calls += 1
-            blocks[name].append((time.perf_counter() - start) / calls)
-    return {name: float(np.mean(sorted(ts)[: -(-len(ts) // 4)])) for name, ts in blocks.items()}
+def seconds_of(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Seconds a call of each contender, in turns, in its best quarter."""
+    return {name: timing.best for name, timing in take_turns(contenders, rounds=rounds).items()}
 
 
 def dense_cases(threads: int, rounds: int) -> list[dict[str, Any]]:
     """Convolutions against the peak and against unfold-and-multiply."""
     rng = np.random.default_rng(0)
-    peak, peak_operations = peak_run(threads)
+    peak = make_peak(threads)
+    assert peak, "without a compiler there is nothing to measure"
     results = []
     for name, (batch, channels, filters, kernel, size, parameters) in CASES.items():
         groups = parameters.get("groups", 1)
@@ -142,17 +88,17 @@ def dense_cases(threads: int, rounds: int) -> list[dict[str, Any]]:
         out = operator(x)
         unfold = unfold_and_multiply(x, weight, **parameters)
         exact = ft.conv(x.astype("f8"), weight.astype("f8"), **parameters)
-        seconds = take_turns(
+        seconds = seconds_of(
             {
                 "operator": lambda op=operator, x=x, out=out: op(x, out=out),
                 "function": lambda x=x, w=weight, p=parameters: ft.conv2d(x, w, **p),
                 "unfold": unfold,
-                "peak": peak,
+                "peak": peak.call,
             },
             rounds,
         )
         operations = operator.describe(x.shape).flops
-        top = peak_operations / seconds["peak"]
+        top = peak.operations / seconds["peak"]
         results.append(
             {
                 "case": name,
@@ -199,7 +145,7 @@ def unfold_cases(rounds: int) -> list[dict[str, Any]]:
         }
         if kernel == 1:
             contenders["product"] = lambda matrix=matrix, cells=cells: matrix @ cells
-        seconds = take_turns(contenders, rounds)
+        seconds = seconds_of(contenders, rounds)
         row = {"case": f"{name} {channels}->{filters} 64 {dtype}"}
         for ours, theirs in product(("operator", "function"), ("unfold", "product")):
             if theirs in seconds:
@@ -228,7 +174,7 @@ def image_case(rounds: int) -> dict[str, Any]:
     kernel = rng.standard_normal((3, 3)).astype("f4")
     operator = ft.Conv(kernel[None, None], padding=1)
     out = operator(picture[None])
-    seconds = take_turns(
+    seconds = seconds_of(
         {
             "operator": lambda: operator(picture[None], out=out),
             "function": lambda: ft.conv2d(picture[None], kernel[None, None], padding=1),
@@ -276,7 +222,7 @@ def small_calls() -> dict[str, float]:
     picture, kernel = np.ones((1, 1, 6, 8), "f4"), np.array([[[[1.0, -1.0]]]], "f4")
     x, weight = np.ones((1, 8, 8, 8), "f4"), np.ones((8, 8, 3, 3), "f4")
     operator = ft.Conv(weight, padding=1)
-    seconds = take_turns(
+    seconds = seconds_of(
         {
             "conv2d 6x8, 1x2": lambda: ft.conv2d(picture, kernel),
             "operator 8x8x8->8": lambda: operator(x),

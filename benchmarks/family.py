@@ -1,9 +1,8 @@
 """The family of sliding windows against what one would write in NumPy.
 
 Every case is a row of `CASES`: a call of faltung and the same result from NumPy alone, on float32
-data of 1×64×112×112 unless the row says otherwise. The two take turns in short blocks, in one
-process, as in `compiled`; reported is the best quarter of the blocks and their ratio, and by how
-much the results differ.
+data of 1×64×112×112 unless the row says otherwise. The two take turns as in `faltung bench`;
+reported is the best quarter of the blocks and their ratio, and by how much the results differ.
 
     python benchmarks/family.py [WORD ...] [--threads 2] [--rounds 16] [--json FILE]
 
@@ -22,7 +21,7 @@ import numpy as np
 from family_windows import ROWS
 
 import faltung as ft
-from compiled import take_turns
+from faltung.bench.runner import take_turns
 from faltung.compiled import machine, parallel
 
 SHAPE = (1, 64, 112, 112)
@@ -203,7 +202,8 @@ def difference(ours: Any, theirs: Any) -> float:
 def measure(case: Case, rounds: int) -> dict[str, Any]:
     """Milliseconds of both, their ratio, and the difference of the results."""
     x = np.random.default_rng(0).standard_normal(case.shape, np.float32)
-    seconds = take_turns({"ours": lambda: case.ours(x), "numpy": lambda: case.numpy(x)}, rounds)
+    turns = {"ours": lambda: case.ours(x), "numpy": lambda: case.numpy(x)}
+    seconds = {name: timing.best for name, timing in take_turns(turns, rounds=rounds).items()}
     return {
         "case": case.name,
         "milliseconds": 1e3 * seconds["ours"],

@@ -17,7 +17,7 @@ __all__ = ["draw_chart", "save_chart"]
 
 ROW = 0.15
 """Inches of a case."""
-LEAST, MOST = 0.25, 100
+LEAST, MOST = 0.1, 100
 """Ratios beyond are drawn at the edge, with their number."""
 MARKS = "osD^vP*Xp"
 FORMATS = (".png", ".svg", ".pdf")
@@ -53,7 +53,7 @@ def draw_chart(found: dict[str, Any], titles: dict[str, str]) -> Picture:
         handles.values(),
         [titles[name] for name in handles],
         loc="outside lower center",
-        ncols=max(1, len(handles)),
+        ncols=4 * len(columns),
         frameon=False,
         fontsize="small",
     )
@@ -140,7 +140,7 @@ def _draw_column(ax: Axes, groups: list[Group], styles: dict[str, tuple[str, str
     ax.set_ylim(row - 0.2, -0.8)
     ax.set_yticks(places, labels, fontsize=6)
     ax.tick_params(axis="y", length=0)
-    ticks = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100]
+    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
     ax.set_xticks(ticks, [f"{tick:g}×" for tick in ticks], fontsize=7)
     ax.minorticks_off()
     ax.axvspan(LEAST, 1, color="C3", alpha=0.08, linewidth=0)
@@ -165,7 +165,7 @@ def _draw_case(
         edge = min(max(ratio, LEAST), MOST)
         ax.plot(edge, row, mark, color=color, markersize=3.2, clip_on=False)
         if edge != ratio:
-            side = "left" if ratio > MOST else "right"
+            side = "right" if ratio > MOST else "left"
             note = f" {ratio:.3g}× "
             ax.text(edge, row, note, va="center", ha=side, fontsize=4, color=color)
 

@@ -61,6 +61,7 @@ def measure(
     problem = case.problem()
     exact = exact_result(problem)
     found: dict[str, tuple[Contender, float]] = {}
+    costs: dict[str, float] = {}
     left_out: dict[str, str] = {}
     builders: dict[str, Callable[[Problem], Contender | str]] = {
         OURS: ours,
@@ -68,15 +69,16 @@ def measure(
     }
     for name, build in builders.items():
         made = _attempt(build, problem)
+        start = clock.now()
         error = made if isinstance(made, str) else _attempt(_error_of_call, made, exact)
         if isinstance(made, str) or isinstance(error, str):
             left_out[name] = str(error)
         else:
-            found[name] = made, error
+            found[name], costs[name] = (made, error), clock.now() - start
     calls: dict[str, Callable[[], Any]] = {name: made.call for name, (made, _) in found.items()}
     if peak:
         calls[PEAK] = peak.call
-    timings = take_turns(calls, rounds=rounds, seconds=seconds, clock=clock)
+    timings = take_turns(calls, rounds=rounds, seconds=seconds, costs=costs, clock=clock)
     speed = peak.operations / timings[PEAK].best if peak else None
     figures = {
         name: Figure(*timings[name], error, is_right(error, problem))

@@ -73,11 +73,11 @@ def signal(samples: int, taps: int) -> Case:
     return Case(name, "signals", "convolve", (samples,), (taps,))
 
 
-def by_order(operation: str, size: int, dtype: str) -> Case:
+def by_order(operation: str, picture: Shape, size: int, dtype: str) -> Case:
     """Morphology and medians of one channel."""
-    name = f"{operation} {size}x{size} of 2048x2048 {dtype}"
+    name = f"{operation} {size}x{size} of {_sizes(picture)} {dtype}"
     options = {"size": (size, size)}
-    return Case(name, "order filters", operation, (2048, 2048), (), options, dtype)
+    return Case(name, "order filters", operation, picture, (), options, dtype)
 
 
 def _sizes(sizes: Shape) -> str:
@@ -108,9 +108,9 @@ CASES = [
     signal(1_000_000, 63),
     signal(10_000_000, 101),
     signal(10_000_000, 4097),
-    by_order("dilate", 3, "uint8"),
-    by_order("dilate", 15, "float32"),
-    by_order("median", 3, "uint8"),
-    by_order("median", 5, "uint8"),
+    by_order("dilate", SQUARE, 3, "uint8"),
+    by_order("dilate", SQUARE, 15, "float32"),
+    by_order("median", (1024, 1024), 3, "uint8"),
+    by_order("median", (1024, 1024), 5, "uint8"),
     Case("match_template 32x32 in 480x640", "template", "match_template", (480, 640), (32, 32)),
 ]

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds",
         type=float,
-        default=2.0,
+        default=1.5,
         metavar="S",
         help="of measuring a case, where --rounds is not given (default: %(default)s)",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -50,8 +50,8 @@ class Peer:
     """In tables and charts."""
     package: ClassVar[str]
     """The distribution whose version is reported."""
-    most_macs: ClassVar[float] = float("inf")
-    """Calls with more multiply-adds take seconds, and are made for heavy cases only."""
+    most_macs: ClassVar[Mapping[str, float]] = {}
+    """By operation: calls with more multiply-adds take seconds and are made in heavy cases only."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -61,7 +61,8 @@ class Peer:
         builder = getattr(self, problem.case.operation, None)
         if builder is None:
             return "has no such operation"
-        if problem.macs > self.most_macs and not problem.case.is_heavy:
+        most = self.most_macs.get(problem.case.operation, float("inf"))
+        if problem.macs > most and not problem.case.is_heavy:
             return f"would take seconds: {problem.macs:.2g} multiply-adds by plain loops"
         made: Contender | str = builder(problem)
         return made

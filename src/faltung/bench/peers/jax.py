@@ -23,7 +23,6 @@ class Jax(Peer):
     """Functions of `jax.lax`."""
 
     name, title, package = "jax", "JAX", "jax"
-    most_macs = 3e9
 
     def __init__(self, threads: int) -> None:
         for variable in ("NPROC", "PJRT_NPROC"):  # read when the backend starts

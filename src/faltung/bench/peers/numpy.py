@@ -22,7 +22,6 @@ class NumPy(Peer):
     """What one writes without any other package; products on BLAS's threads, the rest on one."""
 
     name, title, package = "numpy", "NumPy", "numpy"
-    most_macs = 1e9
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)
