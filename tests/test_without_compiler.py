@@ -1,5 +1,7 @@
 """Without Numba, or with its compiler switched off: the same values, and one log line."""
 
+import sys
+
 import pytest
 
 from compiled_jobs import run_python
@@ -40,3 +42,19 @@ def test_a_sample_of_convolutions(way):
     assert done.stdout.split() == ["True", "[]"]
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("compiled kernels are off")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_MDWE is Linux's")
+def test_a_process_that_may_not_make_memory_executable():
+    """As services under systemd's MemoryDenyWriteExecute, and hardened kernels."""
+    deny = """
+import ctypes, sys
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
+    sys.exit(77)
+"""
+    done = run_python(deny + SAMPLE.replace('"Numba" in', '"executable" in'))
+    if done.returncode == 77:
+        pytest.skip("needs a kernel that knows PR_SET_MDWE")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "[]"]
+    assert done.stderr.count("\n") == 1

@@ -316,6 +316,19 @@ def test_what_is_edited_while_running_is_not_kept(directory, monkeypatch):
     assert not directory.exists()
 
 
+def test_an_older_file_put_in_place_while_running_is_seen(tmp_path, monkeypatch):
+    path, upgrade = tmp_path / "kernels.py", tmp_path / "upgrade.py"
+    path.write_text("one = 1\n")
+    upgrade.write_text("one = 2\n")
+    os.utime(upgrade, (1e9, 1e9))
+    monkeypatch.setattr(_cache, "_STARTED", time.time() + 1000)
+    assert _cache.source_stamp(path)
+    monkeypatch.setattr(_cache, "_STARTED", path.stat().st_ctime - 1)
+    upgrade.replace(path)
+    assert path.stat().st_mtime < _cache._STARTED
+    assert not _cache.source_stamp(path)
+
+
 def test_the_imports_of_the_real_files_are_found():
     files, _ = set(), None
     waiting = [Path(_cache.__file__).with_name("parallel.py")]

@@ -103,7 +103,9 @@ def source_stamp(path: Path) -> str:
     hashed = sha256()
     while waiting:
         file = waiting.pop()
-        if file.stat().st_mtime > _STARTED:
+        status = file.stat()
+        # An upgrade may put files in place that are older than this process: by their own times.
+        if max(status.st_mtime, status.st_ctime) > _STARTED:
             return ""
         source, imported = _source_and_imports(file)
         hashed.update(sha256(source).digest())

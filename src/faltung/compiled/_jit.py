@@ -90,6 +90,8 @@ def available() -> bool:
 def _look_for_compiler() -> str:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}:
         return "NUMBA_DISABLE_JIT is set"
+    if not machine.allows_machine_code():
+        return "this process may not make memory executable"
     machine.limit_compiler()
     try:
         # Numba itself, which takes a third of a second, is imported when it has something to do.

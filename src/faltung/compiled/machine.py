@@ -20,6 +20,7 @@ from faltung.errors import OptionError
 __all__ = [
     "LEVELS",
     "CacheSizes",
+    "allows_machine_code",
     "available_cores",
     "cache_sizes",
     "has",
@@ -147,6 +148,21 @@ class CacheSizes(NamedTuple):
     l1: int
     l2: int
     l3: int
+
+
+@cache
+def allows_machine_code() -> bool:
+    """Whether memory that was written may become machine code: hardened systems refuse that."""
+    if sys.platform != "linux":
+        return True
+    import ctypes
+    import mmap
+
+    page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    protect = ctypes.CDLL(None).mprotect
+    protect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return not protect(address, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC)
 
 
 @cache

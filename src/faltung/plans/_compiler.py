@@ -6,6 +6,7 @@ import os
 import sys
 from importlib.util import find_spec
 
+from faltung.compiled import machine
 from faltung.compiled._log import warn_once
 
 __all__ = ["LEAST_MACS", "missing_compiler"]
@@ -19,6 +20,8 @@ def missing_compiler() -> str | None:
     reason = None
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         reason = "NUMBA_DISABLE_JIT is set"
+    elif not machine.allows_machine_code():
+        reason = "this process may not make memory executable"
     else:
         for module, name in (("numba", "Numba"), ("llvmlite", "llvmlite, a part of Numba,")):
             if module in sys.modules:
