@@ -95,7 +95,7 @@ def check_last_output(operator, x, row):
         drawn = drawn_cells(str(figure), ("lit", "echo"))
         assert (drawn > 0) == (len(frame.inputs) > 0)
         assert drawn <= len(frame.inputs)
-        if "too large to draw" not in str(figure):
+        if "is too large to draw" not in str(figure):
             assert drawn == len(frame.inputs)
 
 

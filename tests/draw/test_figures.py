@@ -121,7 +121,11 @@ def test_the_weights_of_a_resize_are_those_of_its_matrix():
 @pytest.mark.parametrize(
     ("operator", "shape", "note"),
     [
-        (ft.Conv((1, 1, 3, 3), padding=1), (1, 224, 224), "input 1 × 226 × 226: drawn are rows"),
+        (
+            ft.Conv((1, 1, 3, 3), padding=1),
+            (1, 224, 224),
+            "padded input 1 × 226 × 226 is too large to draw, at most 32 × 32",
+        ),
         (ft.Conv((1, 64, 3, 3)), (64, 8, 8), "channels 0 to 5"),
         (ft.Conv((1, 1, 3)), (1, 10**9), "input 1 × 1000000000"),
         (ft.Conv((1, 1, 2, 3, 3)), (1, 9, 5, 5), "places 0 to 5"),
@@ -134,7 +138,7 @@ def test_of_large_arrays_a_part_is_drawn_and_named(operator, shape, note):
     assert time.process_time() - started < 5
     notes = words(figure, "note")
     assert any(note in text for text in notes), notes
-    assert all(text.startswith("too large to draw as a whole: ") for text in notes)
+    assert all(" is too large to draw, at most " in text for text in notes)
     assert len(str(figure)) < 400_000
 
 
@@ -224,3 +228,24 @@ def test_a_layer_is_drawn_with_the_kernels_that_it_generates():
     assert f"{layer(x)[1, 2, 2]:.2f}".rstrip("0") in words(figure, "number-now")
     assert words(layer.draw((4, 5, 5)), "number-kernel") == []
     assert len(layer.animate((4, 5, 5), frames=7)) == 7
+
+
+@pytest.mark.parametrize(
+    ("operator", "x", "caption"),
+    [
+        (ft.Conv([[[1, -2]]], activation="relu"), [[1, 4]], "y[0, 0] = max(0, 1·1 + 4·(-2)) = 0"),
+        (ft.Conv(np.array([[[2, 2]]], np.int8)), np.array([[90, 9]], np.int8), "y[0, 0] = -58"),
+        (ft.Conv([[[1j, 2]]]), [[1 + 1j, -3]], "y[0, 0] = (1+1j)·1j − 3·2 = -7+1j"),
+        (ft.Erode(np.array([1, 2, 1]), padding=0), [[5, 3, 6]], "y[0, 0] = min(4, 1, 5) = 1"),
+        (ft.LpPool(2, (2,)), [[3.0, -4.0]], "y[0, 0] = (|3|^2 + |-4|^2)^(1/2) = 5"),
+        (ft.LpPool(np.inf, (2,)), [[3.0, -4.0]], "y[0, 0] = max(|3|, |-4|) = 4"),
+        (ft.WindowReduce((3,), "median"), [[3, 9, 4]], "y[0, 0] = median(3, 9, 4) = 4"),
+        (ft.Resize((3,), mode="linear"), np.array([[10.0, 20]]), "y[0, 1] = 10·0.5 + 20·0.5 = 15"),
+        (ft.Resize((4,), mode="linear"), np.array([[0, 10]]), "y[0, 1] = 2"),
+        (ft.Fold((3,), (2,)), [[1, 2], [3, 4]], "y[0, 1] = 2 + 3 = 5"),
+    ],
+)
+def test_captions_add_up_for_every_rule(operator, x, caption):
+    x = np.asarray(x)
+    index = tuple(int(part) for part in re.findall(r"\d+", caption.partition("]")[0]))
+    assert operator.draw(x.shape, x=x, index=index, view="window").frames[0].caption == caption

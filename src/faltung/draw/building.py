@@ -102,7 +102,7 @@ def build(
     sheet.narrate([sight.caption for sight in shown])
     cuts = [part.stack.cut for part in (source, target, *below)]
     for cut in filter(None, cuts):
-        sheet.write("note", f"too large to draw as a whole: {cut}", NOTE_SIZE)
+        sheet.write("note", cut, NOTE_SIZE)
     frames = tuple(
         Frame(
             tuple(map(subject.own_output, sight.outputs)),

@@ -42,7 +42,8 @@ class Connections:
         cut = ""
         if (len(rows), len(shown)) != sizes:
             cut = (
-                f"matrix {sizes[0]} × {sizes[1]}: drawn are rows {rows.start} to {rows.stop - 1}, "
+                f"matrix {sizes[0]} × {sizes[1]} is too large to draw, at most {MOST_ROWS} × "
+                f"{MOST_COLUMNS} are: here rows {rows.start} to {rows.stop - 1}, "
                 f"columns {shown.start} to {shown.stop - 1}"
             )
         self.stack = Stack(((),), rows, shown, has_channel_rows=True, cell=cell, cut=cut)

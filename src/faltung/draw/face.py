@@ -72,8 +72,8 @@ class Drawn:
 
         Notes
         -----
-        Planes of more than 32 × 32 cells and stacks of more than 6 planes are drawn in part, around
-        what is lit; the figure says which part. Slices of volumes are planes.
+        A plane of more than 32 × 32 cells, and stacks of more than 6 planes of 16 × 16, are drawn
+        in part, around what is lit; the figure says which part. Slices of volumes are planes.
 
         Examples
         --------

@@ -50,9 +50,10 @@ def input_ground(subject: Subject, sight: Sight) -> Ground:
     focus = _focus(sight)
     if subject.is_transposed:  # the window lies on the output
         focus = sight.lit[0] if sight.lit else (0,) * (len(axes) + 1)
-    stack = stacked(channels, ranges, focus, "input", flattened)
-    outside = "border" if subject.mode in ("zeros", "constant", "blank") else "copy"
     sizes = [axis.size for axis in axes]
+    what = "input" if [len(some) for some in ranges] == sizes else "padded input"
+    stack = stacked(channels, ranges, focus, what, flattened)
+    outside = "border" if subject.mode in ("zeros", "constant", "blank") else "copy"
     roles = {
         place: "input" if flattened or _is_inside(place[1:], sizes) else outside
         for place in stack.places()

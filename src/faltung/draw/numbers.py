@@ -14,14 +14,18 @@ def short(value: Any) -> str:
 
     Examples
     --------
-    >>> [short(value) for value in (3, -0.25, 1 / 3, 12.0, 1234.56, 1e-9, float("nan"), 1 + 2j)]
-    ['3', '-0.25', '0.33', '12', '1235', '1e-09', 'nan', '1+2j']
+    >>> [short(value) for value in (3, -0.25, 1 / 3, 12.0, 1234.56, 1e-9, float("nan"))]
+    ['3', '-0.25', '0.33', '12', '1235', '1e-09', 'nan']
+    >>> short(1 + 2j), short(-2j)
+    ('1+2j', '-2j')
     """
     kind = np.asarray(value).dtype.kind
     if kind in "biu":
         return str(int(value))
     if kind == "c":
         number = complex(value)
+        if not (number.imag and number.real):
+            return f"{short(number.imag)}j" if number.imag else short(number.real)
         sign = "" if number.imag < 0 else "+"
         return f"{short(number.real)}{sign}{short(number.imag)}j"
     number = float(value)

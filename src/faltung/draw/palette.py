@@ -133,7 +133,7 @@ PALETTES: dict[str, dict[str, Colours]] = {
             "lit-border": "#c4c4c4",
             "echo": "#56b4e9",
             "now": "#b35400",
-            "winner": "#000000",
+            "winner": "#f0e442",
             "on-lit": "#ffffff",
             "on-now": "#ffffff",
             "on-kernel": "#1b1b1b",

@@ -8,14 +8,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from faltung.draw.numbers import short, sizes, words
+from faltung.draw.captions import gathered_caption, name_of
+from faltung.draw.numbers import sizes, words
 from faltung.draw.subject import Subject
-from faltung.explanation import Explanation
 from faltung.geometry.stencil import SlidingAxis
 from faltung.geometry.transposed_axis import TransposedAxis
 from faltung.plans._entries import kernel_shape, shown_outputs
 from faltung.plans._rules import (
-    Extreme,
     Interpolation,
     Mean,
     Morphology,
@@ -27,9 +26,6 @@ from faltung.plans._terms import Terms, terms_of
 from faltung.typing import Array, Shape
 
 __all__ = ["Sight", "gathered", "is_blank_at", "spread"]
-
-MOST_TERMS = 9
-MOST_LETTERS = 84
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def gathered(subject: Subject, indices: Sequence[Shape]) -> Sight:
         for name in names
     }
     first = subject.own_output(indices[0])
-    caption = f"{words(len(indices), 'tap')} of one window, a row each: {_name(first)} and below"
+    caption = f"{words(len(indices), 'tap')} of one window, a row each: {name_of(first)} and below"
     if subject.case.bound.layout.is_channels_last:
         caption = caption.replace("a row each", "a channel each").replace("below", "following")
     taps = frozenset().union(*(part.taps for part in parts))
@@ -105,7 +101,9 @@ def _gathered(subject: Subject, index: Shape) -> Sight:
     problem, place = subject.problem, index[2:]
     if is_blank_at(subject, place):
         window = _window(subject, place)
-        caption = f"{_name(subject.own_output(index))}: the window leaves the input, which yields 0"
+        caption = (
+            f"{name_of(subject.own_output(index))}: the window leaves the input, which yields 0"
+        )
         return Sight((index,), (), (), window=window, caption=caption)
     explanation = subject.explanation(index)
     if explanation is not None:
@@ -133,7 +131,7 @@ def _gathered(subject: Subject, index: Shape) -> Sight:
         kernel=_kernel(subject, terms, index),
         taps=frozenset(map(tuple, terms.taps.tolist())),
         winner=None if winner is None else (int(channels[winner]), *positions[winner].tolist()),
-        caption=_caption(subject, index, explanation, (len(seen), len(border))),
+        caption=gathered_caption(subject, index, explanation, (len(seen), len(border))),
     )
 
 
@@ -172,50 +170,6 @@ def _kernel(subject: Subject, terms: Terms, index: Shape) -> Array | None:
     return kernel
 
 
-def _name(index: Shape) -> str:
-    return f"y[{', '.join(map(str, index))}]"
-
-
-def _caption(
-    subject: Subject, index: Shape, explanation: Explanation | None, counts: tuple[int, int]
-) -> str:
-    """The arithmetic where it is short, else how many cells are seen."""
-    name = _name(subject.own_output(index))
-    if explanation is None:
-        text = f"{name} sees {words(counts[0], 'cell')}"
-        return text + (f", {words(counts[1], 'tap')} on the border" if counts[1] else "")
-    total = short(explanation.total)
-    between = _arithmetic(subject, explanation)
-    whole = f"{name} = {between} = {total}"
-    return whole if between and len(whole) <= MOST_LETTERS else f"{name} = {total}"
-
-
-def _arithmetic(subject: Subject, explanation: Explanation) -> str:
-    """The numbers between the equals signs; nothing where they are too many."""
-    window, rule = explanation.window, subject.rule
-    values = [short(value) for value in window.parts]
-    if not 1 < len(values) <= MOST_TERMS:
-        return ""
-    if isinstance(rule, WeightedSum | PositionSum | Interpolation):
-        factors = window.terms.coefficients[:, window.takes_part].ravel()
-        products = (
-            f"{value}·{_in_brackets(short(factor))}"
-            for value, factor in zip(values, factors, strict=True)
-        )
-        bias = "" if explanation.bias is None else f" + {short(explanation.bias)}"
-        return " + ".join(products).replace("+ -", "− ") + bias.replace("+ -", "− ")
-    if isinstance(rule, Extreme):
-        return f"max({', '.join(values)})"
-    if isinstance(rule, Mean):
-        divisor = next(step.value for step in explanation.steps if step.label == "divided by")
-        return f"({' + '.join(values).replace('+ -', '− ')}) / {short(divisor)}"
-    return f"{subject.case.record.name}({', '.join(values)})"
-
-
-def _in_brackets(number: str) -> str:
-    return f"({number})" if number.startswith("-") else number
-
-
 def spread(subject: Subject, indices: Sequence[Shape]) -> Sight:
     """Where some inputs of one place are added to the output of a transposed operator."""
     problem = subject.problem
@@ -239,7 +193,7 @@ def spread(subject: Subject, indices: Sequence[Shape]) -> Sight:
         weight = recipe.rule.coefficients(cast("Array", subject.case.operands.weight))
         kernel = weight[filters, indices[0][1] % max(recipe.channels, 1)]
     own = [subject.own_input(index) for index in indices]
-    name = f"x[{', '.join(map(str, own[0]))}]"
+    name = name_of(own[0], "x")
     if len(indices) > 1:
         name = f"{len(indices)} values from {name} on"
     target = words(len(reached), "output")

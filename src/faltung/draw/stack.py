@@ -203,7 +203,13 @@ def stacked(
     planes = tuple(product(*shown[:-2]))
     cut = ""
     if shown != everything:
-        cut = f"{what} {sizes(map(len, everything))}: drawn are {_spoken(shown, everything)}"
+        limit = f"{MOST_CELLS} × {MOST_CELLS}"
+        if prod(most[:-2]) > 1:
+            limit = f"{MOST_PLANES} planes of {MOST_OF_SHEETS} × {MOST_OF_SHEETS}"
+        cut = (
+            f"{what} {sizes(map(len, everything))} is too large to draw, at most {limit} are: "
+            f"here {_spoken(shown, everything)}"
+        )
     rows, columns = len(shown[-2]), len(shown[-1])
     is_large = max(rows, columns) > MOST_OF_LARGE or len(planes) * rows > MOST_ROWS
     cell = SMALL if is_large else LARGE
