@@ -6,7 +6,7 @@ Run it with ``faltung bench``. `runner` takes the time, `cases` says of what, `p
 
 from __future__ import annotations
 
-from faltung.bench.measure import measure
+from faltung.bench.measuring import measure
 from faltung.bench.runner import take_turns
 
 __all__ = ["measure", "take_turns"]

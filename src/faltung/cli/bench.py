@@ -113,7 +113,7 @@ def _checked(arguments: argparse.Namespace) -> int:
 def _measure(
     cases: Sequence[Case], peers: list[Peer], threads: int, arguments: argparse.Namespace
 ) -> list[CaseResult]:
-    from faltung.bench.measure import measure
+    from faltung.bench.measuring import measure
     from faltung.bench.peak import make_peak
     from faltung.cli._console import tracked
 

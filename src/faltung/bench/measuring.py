@@ -51,7 +51,7 @@ def measure(
     Examples
     --------
     >>> from faltung.bench.cases import select
-    >>> from faltung.bench.measure import measure
+    >>> from faltung.bench.measuring import measure
     >>> from faltung.bench.peers import open_peers
     >>> case = select(["tiny operator 1x6x8->1 1x2"])[0]
     >>> result = measure(case, open_peers(["scipy"], threads=1)[0], rounds=1)
