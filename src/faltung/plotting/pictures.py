@@ -29,6 +29,8 @@ def draw_picture(ax: Axes, values: Array, title: str, scale: str = "data") -> An
     The `scale` is that of ``"data"``, grey from the smallest to the largest number; ``"signed"``,
     with 0 in the middle; or ``"counts"``, from 0.
     """
+    from matplotlib import rcParams
+
     finite = np.ma.masked_invalid(plain(values))
     largest = float(np.abs(finite).max()) if finite.count() else 0.0
     limits: dict[str, tuple[float, float] | tuple[None, None]] = {
@@ -42,8 +44,9 @@ def draw_picture(ax: Axes, values: Array, title: str, scale: str = "data") -> An
     bar.ax.tick_params(labelsize="x-small", length=2)
     bar.ax.locator_params(nbins=4)
     bar.outline.set_linewidth(0.4)
-    for each in (ax, bar.ax):  # some styles lay a grid over everything
-        each.grid(visible=False)
+    if rcParams["axes.grid"]:  # of some styles, over everything
+        ax.grid(visible=False)
+        bar.ax.grid(visible=False)
     _label(ax, title)
     ax.locator_params(nbins=4, integer=True, min_n_ticks=1)
     return image
@@ -75,4 +78,4 @@ def draw_numbers(ax: Axes, image: Any, values: Array) -> None:
 
 def _label(ax: Axes, title: str) -> None:
     ax.set_title(title, fontsize="small")
-    ax.tick_params(labelsize="x-small", length=2)
+    ax.tick_params(which="both", labelsize="x-small", length=2)
