@@ -26,10 +26,10 @@ def run(*arguments: str, **options) -> subprocess.CompletedProcess:
 
 def test_help_names_the_commands(capsys):
     assert main(["--help"]) == 0
-    assert {"apply", "demo", "info"} <= set(capsys.readouterr().out.split())
+    assert {"apply", "bench", "demo", "info"} <= set(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("command", ["apply", "demo", "info"])
+@pytest.mark.parametrize("command", ["apply", "bench", "demo", "info"])
 def test_help_of_a_command_has_examples(capsys, command):
     assert main([command, "--help"]) == 0
     printed = capsys.readouterr()
