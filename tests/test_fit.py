@@ -155,3 +155,12 @@ def test_what_is_refused(change, error, said):
     with pytest.raises(error, match=said) as caught:
         ft.fit_kernel(**{**given, **change})
     assert str(caught.value).startswith("fit_kernel: ")
+
+
+def test_steps_that_are_too_large_are_named():
+    x = np.random.default_rng(0).random((1, 1, 20))
+    y = ft.conv(x, [[[1.0, -1, 2]]])
+    for steps in (200, 500):
+        with pytest.raises(ft.OptionError, match=r"fit_kernel: lr is 1000.0: the loss is .* Use a"):
+            ft.fit_kernel(x, y, (3,), method="sgd", lr=1e3, steps=steps, rng=0)
+    assert ft.fit_kernel(x, y, (3,), method="sgd", steps=500, rng=0).losses[-1] < 1e-3

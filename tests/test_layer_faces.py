@@ -61,6 +61,15 @@ def test_coverage_is_what_changed_cells_change(seed):
         assert np.array_equal(layer.coverage(x.shape, of).ravel(), changed.sum(axis=axis)), layer
 
 
+def refusal_of(layer, place, x):
+    """What a stream without length says of its first chunk, if it refuses it."""
+    try:
+        layer.stream(place).push(x)
+    except ft.OptionError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("seed", range(80))
 def test_a_stream_gives_what_one_call_gives(seed):
     rng = np.random.default_rng(seed)
@@ -69,11 +78,9 @@ def test_a_stream_gives_what_one_call_gives(seed):
     place = int(rng.integers(len(axes)))
     axis, whole = axes[place], layer(x)
     cuts = np.sort(rng.integers(0, x.shape[axis] + 1, rng.integers(0, 6)))
-    try:
-        layer.stream(place).push(x)
-        length = None
-    except ft.OptionError as error:
-        assert "InvolutionLayer: length is None" in str(error)
+    length, refusal = None, refusal_of(layer, place, x)
+    if refusal:
+        assert "InvolutionLayer: length is None" in refusal
         assert layer.padding in ("same", "same_lower")
         assert layer.stride[place] > 1
         length = x.shape[axis]

@@ -369,7 +369,7 @@ class Faces(Drawn, Plotted):
         >>> stream.flush().shape, stream.held
         ((1, 0), 2)
         """
-        return Stream(self._case, self._spatial_axes, axis, length)
+        return Stream(self._case, self._spatial_axes, axis, length, type(self).__name__)
 
     def _spatial_axes(self, shape: Shape) -> range:
         """Where data of this shape has its spatial axes."""

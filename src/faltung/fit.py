@@ -131,7 +131,9 @@ def fit_kernel(
         start = _start(data, initial, rng)
         size = None if lr is None else _number(lr, "lr", 0.0)
         descent = _Descent(data, has_bias, weight_of, scale, size)
-        weight, offset, losses = descent.run(start, as_int(steps, "steps", 0))
+        count = as_int(steps, "steps", 0)
+        with np.errstate(over="ignore", invalid="ignore"):  # told in words
+            weight, offset, losses = descent.run(start, count)
     weight = weight.astype(data.dtype)
     held = None if offset is None else offset.astype(data.dtype)
     conv = Conv(weight, held, **data.window)
@@ -220,8 +222,9 @@ class _Descent:
         data = self.data
         bias = np.zeros(data.shape[0], data.x.dtype) if self.has_bias else None
         size = self._safe_size(weight) if self.size is None else self.size
-        losses = []
+        losses: list[float] = []
         for _ in range(steps):
+            self._require_finite(losses)
             y, pullback = Conv(weight, bias, **data.window).vjp(data.x)
             difference = y - data.y
             squares = float((np.abs(difference) ** 2).sum())
@@ -231,7 +234,16 @@ class _Descent:
             if bias is not None:
                 bias = bias - size * gradients["bias"]
         losses.append(_loss(data, weight, bias, self.ridge, self.scale))
+        self._require_finite(losses)
         return weight, bias, losses
+
+    def _require_finite(self, losses: list[float]) -> None:
+        if losses and not isfinite(losses[-1]):
+            raise OptionError(
+                f"lr is {self.size}: the loss is {losses[0]:.3g} at first and {losses[-1]} after "
+                f"{len(losses) - 1} steps",
+                "Use a smaller lr, or leave it out, with which the loss never rises",
+            )
 
     def _safe_size(self, weight: Array) -> float:
         """One over the largest curvature, found by the power method from a fixed start."""

@@ -46,8 +46,6 @@ ROWS_AT_ONCE = 2**17
 
 def matrix(case: Case) -> csr_array:
     """The matrix of an operator's linear part; see `faltung.faces.Faces.matrix`."""
-    from scipy.sparse import csr_array
-
     case.require_linear("matrix")
     problem = case.bound.problem
     shape = prod(problem.output_shape), prod(problem.input_shape)
@@ -57,6 +55,8 @@ def matrix(case: Case) -> csr_array:
     _require(shape, shape[0], dtype)  # also counting takes time where there are very many rows
     count = count_entries(problem)
     kind = _require(shape, count, dtype)
+    from scipy.sparse import csr_array  # which takes longer than a refusal should
+
     if isinstance(problem.recipe.rule, Placement):
         arrays = _placed(case, kind, dtype)
     else:

@@ -7,7 +7,8 @@ same in every longer input. Cells that no later output sees are dropped.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple, cast
 
@@ -67,6 +68,7 @@ class Stream:
         spatial_of: Callable[[Shape], range],
         axis: int,
         length: int | None,
+        name: str = "",
     ) -> None:
         if type(axis) is not int:
             raise OptionError(
@@ -74,6 +76,7 @@ class Stream:
                 "Count the spatial axes from 0, or from -1",
             )
         self._case_of, self._spatial_of, self._asked = case_of, spatial_of, axis
+        self._name = name
         self._length = None if length is None else as_int(length, "length", 0)
         self.received = self.given = 0
         self._is_over = False
@@ -114,6 +117,10 @@ class Stream:
         OptionError
             After `flush`, and where a result before the end depends on how much is to come.
         """
+        with self._named():
+            return self._push(chunk)
+
+    def _push(self, chunk: ArrayLike) -> Array:
         array = as_array(chunk, "chunk")
         if self._is_over:
             raise OptionError("the stream was flushed", "Make a new one with stream()")
@@ -142,6 +149,18 @@ class Stream:
         WindowError
             If all that was pushed is too short for the window, as in one call.
         """
+        with self._named():
+            return self._flush()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors name the operator whose stream this is."""
+        try:
+            yield
+        except FaltungError as error:
+            raise error.at(self._name) from error.__cause__
+
+    def _flush(self) -> Array:
         if self._is_over:
             raise OptionError("the stream was flushed", "Make a new one with stream()")
         if self._case is None:
