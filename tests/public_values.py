@@ -49,6 +49,11 @@ def fits():
     return [ft.fit_kernel(x, ft.conv(x, [[[1.0, -1]]]), 2, bias=bias) for bias in (False, True)]
 
 
+def drawings():
+    conv = ft.Conv(WEIGHT[:, :, 0], stride=2)
+    return [conv.draw((2, 7)), conv.draw((2, 7), theme="dark"), conv.animate((2, 7), seconds=1)]
+
+
 def windows():
     chain = ft.Window(3, stride=2, padding="causal").then(ft.Window(5))
     return [ft.Window(3), ft.Window((3, 2), stride=(2, 1), padding=((1, 2), (0, 3))), chain]
@@ -80,6 +85,7 @@ def samples():
         "reports": reports,
         "explanations": explanations(),
         "fits": fits(),
+        "drawings": drawings(),
         "names": classes() | functions(),
     }
 
@@ -99,6 +105,7 @@ def seen(values):
         "reports": {name: str(report) for name, report in values["reports"].items()},
         "explanations": [(str(each), each.total) for each in values["explanations"]],
         "fits": [(repr(each.conv), each.losses.tobytes()) for each in values["fits"]],
+        "drawings": [(repr(each), str(each)) for each in values["drawings"]],
         "names": {name: value.__qualname__ for name, value in values["names"].items()},
     }
 

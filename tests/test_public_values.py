@@ -28,7 +28,7 @@ def _samples():
 def test_every_public_class_has_a_sample(samples):
     values = [operator for operator, _ in samples["operators"].values()]
     values += [*samples["windows"], *samples["errors"], *samples["reports"].values()]
-    values += [*samples["explanations"], *samples["fits"]]
+    values += [*samples["explanations"], *samples["fits"], *samples["drawings"]]
     kinds = {type(value).__name__ for value in values}
     assert set(public_values.classes()) - {"Operator"} <= kinds
     modules = {name for name in ft.__all__ if inspect.ismodule(getattr(ft, name))}
@@ -45,6 +45,7 @@ def test_copies_are_equal_and_do_the_same(samples, way):
         "reports": {name: make(report) for name, report in samples["reports"].items()},
         "explanations": [make(explanation) for explanation in samples["explanations"]],
         "fits": [make(fit) for fit in samples["fits"]],
+        "drawings": [make(drawing) for drawing in samples["drawings"]],
         "names": {name: make(value) for name, value in samples["names"].items()},
     }
     assert public_values.seen(twins) == public_values.seen(samples)
@@ -56,6 +57,8 @@ def test_copies_are_equal_and_do_the_same(samples, way):
     assert twins["windows"] == samples["windows"]
     assert twins["reports"] == samples["reports"]
     assert twins["fits"] == samples["fits"]
+    assert twins["drawings"] == samples["drawings"]
+    assert len({*twins["drawings"], *samples["drawings"]}) == 3
     assert twins["explanations"] == samples["explanations"]
     assert [*map(hash, twins["explanations"])] == [*map(hash, samples["explanations"])]
     for name, value in samples["names"].items():

@@ -75,6 +75,15 @@ class _Drawn:
             with suppress(OSError):
                 temporary.unlink()
 
+    def _state(self) -> tuple[object, ...]:
+        return type(self), self._scene, self.palette, self.theme
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Drawn) and self._state() == other._state()
+
+    def __hash__(self) -> int:
+        return hash(self._state())
+
     def __repr__(self) -> str:
         width, height = self.size
         count = f", {len(self.frames)} frames" if len(self.frames) > 1 else ""
@@ -125,6 +134,9 @@ class Animation(_Drawn):
 
     def __str__(self) -> str:
         return rendered(self._scene, self.palette, self.theme, seconds=self.seconds)
+
+    def _state(self) -> tuple[object, ...]:
+        return *super()._state(), self.seconds
 
     def __len__(self) -> int:
         return len(self.frames)
