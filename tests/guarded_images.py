@@ -10,22 +10,26 @@ import numpy as np
 
 from faltung.compiled import image, machine
 from guarded_convolutions import areas, guarded, guarded_array, guarded_copy
-from image_cases import draw_arrays, draw_task, expected_of
+from image_cases import draw_arrays, draw_rounded, draw_task, expected_of
 
-DTYPES = ("float32", "float64", "float32", "uint8")
+DTYPES = ("float32", "float64", "float32", "uint8", "rounded")
 
 
 def check(rng, dtype, at_end):
     """One task, rows or pixels of channels last; True if its result is right."""
-    task = draw_task(rng, dtype)
-    x, weight, bias = draw_arrays(rng, task)
-    expected = expected_of(task, x, weight, bias)
+    if dtype == "rounded":
+        task, x, weight, expected = draw_rounded(rng, "int16")
+        bias = None
+    else:
+        task = draw_task(rng, dtype)
+        x, weight, bias = draw_arrays(rng, task)
+        expected = expected_of(task, x, weight, bias)
     if rng.random() < 0.3:  # channels last
         cells, target = (np.moveaxis(array, 1, -1) for array in (x, expected))
         cells = np.moveaxis(guarded_copy(cells, at_end), -1, 1)
-        y = np.moveaxis(guarded_array(target.shape, dtype, at_end), -1, 1)
+        y = np.moveaxis(guarded_array(target.shape, task.dtype, at_end), -1, 1)
     else:
-        cells, y = guarded_copy(x, at_end), guarded_array(expected.shape, dtype, at_end)
+        cells, y = guarded_copy(x, at_end), guarded_array(expected.shape, task.dtype, at_end)
     packed = image.pack(weight, task, bias)
     packed = packed._replace(
         weights=guarded_copy(packed.weights, at_end), biases=guarded_copy(packed.biases, at_end)

@@ -1,10 +1,12 @@
 """Random tasks for the kernels of pictures, few enough kinds of tiles to be compiled in a test."""
 
+from dataclasses import fields
+
 import numpy as np
 
 from direct_oracle import axis, numpy_dtype, random_values, reference, relaid, shapes_of
 from faltung.compiled import image
-from faltung.compiled.task import Axis, DirectTask
+from faltung.compiled.task import Axis, DirectTask, RoundedTask
 
 KERNELS = ((3, 3), (1, 5), (3, 8), (11, 3), (3, 70))
 HEIGHTS = (1, 8, 16, 33, 70)
@@ -62,3 +64,16 @@ def is_exact(seed, dtype):
     y = relaid(rng, np.ones(expected.shape, numpy_dtype(dtype)))
     image.run(task, relaid(rng, x), image.pack(weight, task, bias), y)
     return np.array_equal(y, expected)
+
+
+def draw_rounded(rng, dtype):
+    """A task of small integers with weights of quarters, its arrays, and what must come out."""
+    task = draw_task(rng, dtype)
+    numbers = {field.name: getattr(task, field.name) for field in fields(DirectTask)}
+    numbers["is_relu"] = False
+    task = RoundedTask(**numbers, sum_dtype=str(rng.choice(["float32", "float64"])))
+    x = random_values(rng, shapes_of(task)[0], dtype)
+    weight = rng.integers(-8, 9, shapes_of(task)[1]) / 4
+    sums = np.rint(reference(task, x, weight)).reshape(shapes_of(task)[2])
+    limits = np.iinfo(dtype)
+    return task, x, weight, np.clip(sums, limits.min, limits.max).astype(dtype)

@@ -38,6 +38,13 @@ def program(machine, block):
     machine.store(machine.at_least(second, one), machine.plus(target, step))
     less = machine.times(machine.divided(machine.minus(number, 3), 2), step)
     flag = machine.load_integer(machine.plus(block, 8))
+    past, step_of_one = machine.plus(target, 5 * step), machine.plus(count, 5)
+    machine.store_some(first, past, machine.minus(count, 1))
+    machine.store_some(first, past, machine.minus(count, 3))
+    for place in (1, 2, 3):
+        some = machine.plus(past, place * step)
+        some = machine.plus(some, machine.only_below(place, count, step_of_one))
+        machine.store_some(second, some, machine.plus(count, 99))
     machine.choose(
         flag,
         lambda: machine.store(first, machine.plus(machine.plus(target, 2 * step), less)),

@@ -1,5 +1,7 @@
 """The image plan: equal to the stencil plan, chosen by shape, in every layout and border."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,7 @@ def draw(rng, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_equal_to_the_stencil_plan(dtype):
     rng, done = np.random.default_rng(DTYPES.index(dtype)), 0
-    for _ in range(60 if dtype == "float32" else 15):
+    for _ in range(40 if dtype == "float32" else 15):
         x, weight, bias, parameters = draw(rng, dtype)
         try:
             expected = ft.conv(x, weight, bias, **parameters, algorithm="stencil")
@@ -168,6 +170,43 @@ def test_a_colour_picture_is_filtered_channel_by_channel():
         for channel in range(3):
             alone = ft.filter_image(picture[..., channel], kernel, border=border, cval=2)
             assert np.array_equal(y[..., channel], alone)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+def test_pictures_of_small_integers_are_what_float64_gives(dtype, monkeypatch):
+    rng, used = np.random.default_rng(0), []
+    limits = np.iinfo(dtype)
+    ends = limits.min, limits.max
+    filtering = importlib.import_module("faltung.images.filtering")
+    quick = filtering.filter_rounded
+
+    def watched(*arguments):
+        used.append(quick(*arguments))
+        return used[-1]
+
+    for shape in ((90, 80), (40, 50, 3), (80, 30, 3)):
+        picture = rng.integers(*ends, shape, endpoint=True).astype(dtype)
+        if shape[0] == 80:
+            picture = np.repeat(picture, 2, axis=-1)[..., ::2]
+        for kernel in (ft.kernels.sobel(1), ft.kernels.gaussian(1.5), np.full((2, 2), 0.25)):
+            for options in (
+                {}, {"border": "constant", "cval": 3.25}, {"flip": True, "anchor": (0, 1)},
+                {"border": "blank"}, {"stride": 2, "border": "wrap"},
+            ):  # fmt: skip
+                monkeypatch.setattr(filtering, "filter_rounded", watched)
+                y = ft.filter_image(picture, kernel, **options)
+                monkeypatch.setattr(filtering, "filter_rounded", lambda *arguments: None)
+                assert np.array_equal(y, ft.filter_image(picture, kernel, **options))
+    assert sum(result is not None for result in used) >= 18
+
+
+def test_what_rounding_does_not_know_goes_the_long_way():
+    picture = np.full((60, 60), 200, np.uint8)
+    with np.errstate(all="ignore"):
+        assert (ft.filter_image(picture, [[np.inf, -np.inf]]) == 0).all()
+        assert (ft.filter_image(picture, [[1e308, -1e308, 1e308]]) == 255).all()
+    assert (ft.filter_image(picture.astype(np.int32), np.full((3, 3), 2)) == 3600).all()
+    assert (ft.filter_image(picture > 0, np.full((3, 3), 1 / 9))).all()
 
 
 def test_describe_tells_the_workspace():

@@ -75,13 +75,19 @@ def round_to_bfloat16(value: Any) -> Any:
 
 @cache
 def _convert(source: str, target: str) -> Callable[[Any], Any]:
-    """The instruction that extends or truncates an integer; between equal dtypes it is none."""
+    """The instruction that extends or truncates an integer, or makes a float of a small one.
+
+    Between equal dtypes it is none.
+    """
     is_signed = source.startswith("int")
     bits, wanted = (8 * np.dtype(dtype).itemsize for dtype in (source, target))
 
     def emit(builder: Any, value: Any) -> Any:
         from llvmlite import ir
 
+        if target.startswith("float") and not source.startswith("float"):
+            kind = ir.FloatType() if target == "float32" else ir.DoubleType()
+            return builder.sitofp(value, kind) if is_signed else builder.uitofp(value, kind)
         if bits == wanted:
             return value
         if wanted < bits:
@@ -94,6 +100,35 @@ def _convert(source: str, target: str) -> Callable[[Any], Any]:
         return np.asarray(value).astype(target)[()]
 
     return convert
+
+
+@cache
+def _saturate(source: str, target: str) -> Callable[[Any], Any]:
+    """The instruction that rounds a float to the nearest small integer, halves to even.
+
+    What lies beyond the range of `target` becomes its end, NaN becomes 0. A large number added and
+    taken away leaves no bits behind the point, on every machine.
+    """
+    ends, bits = np.iinfo(target), 8 * np.dtype(target).itemsize
+    magic = 1.5 * 2.0 ** (23 if source == "float32" else 52)
+
+    def emit(builder: Any, value: Any) -> Any:
+        from llvmlite import ir
+
+        low, high, zero = (value.type(float(end)) for end in (ends.min, ends.max, 0))
+        value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
+        value = builder.select(builder.fcmp_ordered(">", value, high), high, value)
+        value = builder.select(builder.fcmp_unordered("!=", value, value), zero, value)
+        whole = builder.fsub(builder.fadd(value, value.type(magic)), value.type(magic))
+        return builder.trunc(builder.fptosi(whole, ir.IntType(32)), ir.IntType(bits))
+
+    @intrinsic(f"{target}({source})", emit)
+    def saturate(value: Any) -> Any:
+        return np.dtype(target).type(
+            0 if value != value else np.rint(min(max(value, ends.min), ends.max))
+        )
+
+    return saturate
 
 
 @cache
@@ -123,9 +158,14 @@ def widening(dtype: str, target: str) -> Cast:
 
 
 def narrowing(source: str, dtype: str) -> Cast:
-    """How sums are written to memory of a dtype: rounded once, or modulo the range of integers."""
+    """How sums are written to memory of a dtype: rounded once, or modulo the range of integers.
+
+    Floats saturate at the ends of the range of small integers.
+    """
     if dtype == "bool":
         return Cast("uint8", _is_nonzero(source, "uint8"))
     if dtype in {"float16", "bfloat16"}:
         return Cast("uint16", round_to_float16 if dtype == "float16" else round_to_bfloat16)
+    if source.startswith("float") and not dtype.startswith("float"):
+        return Cast(dtype, _saturate(source, dtype))
     return Cast(dtype, _convert(source, dtype))

@@ -33,7 +33,7 @@ from faltung.compiled.schedule import MOST_WORKSPACE, round_up
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
 from faltung.compiled.sweep import convolve_box, enter_box
-from faltung.compiled.task import DirectTask
+from faltung.compiled.task import DirectTask, RoundedTask
 from faltung.compiled.variants import Row, find_row
 
 __all__ = ["PackedFilter", "PictureFacts", "facts", "pack", "run", "runner"]
@@ -158,6 +158,7 @@ def _runner_of(
         call[words.GATHER_TABLE] = made.keep(table)
         call[words.GATHER_VECTORS] = len(table) // element.lanes
         stage_job = gather_stage(sums.dtype, element.lanes)
+    fill_dtype = sums.dtype if isinstance(task, RoundedTask) else task.dtype
     is_plain = is_same and y_steps[4] == size
     pieces = _piece_table(task, schedule, row, made)
     is_whole = is_plain and len(pieces) == 1  # strips are stored as they are computed
@@ -182,7 +183,7 @@ def _runner_of(
         words.STAGED_AT: schedule.staged_at,
         words.ZEROS: made.keep(np.zeros(tile.columns), kind),
         words.FLOORS: made.keep([least, 0 if is_relu else least], kind),
-        words.FILL: made.keep(pack_fill(task.fill, task.dtype, sums), kind),
+        words.FILL: made.keep(pack_fill(task.fill, fill_dtype, sums), kind),
         words.HAS_EPILOGUE: has_bias or is_relu,
         words.IS_RELU: task.is_relu,
         words.X_BATCH: x_steps[0],

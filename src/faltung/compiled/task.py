@@ -7,7 +7,7 @@ from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
 
-__all__ = ["Axis", "DirectTask", "SumType", "sum_type"]
+__all__ = ["Axis", "DirectTask", "RoundedTask", "SumType", "sum_type"]
 
 
 class Axis(NamedTuple):
@@ -145,3 +145,24 @@ class DirectTask:
             and axis.length == axis.outputs
             for axis in self.axes
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RoundedTask(DirectTask):
+    """A filter of small integers whose sums are floats, rounded and saturated when stored.
+
+    Parameters
+    ----------
+    sum_dtype : {"float32", "float64"}
+        Dtype of the sums, the weights and the fill value.
+    """
+
+    sum_dtype: str = "float64"
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def sums(self) -> SumType:
+        """How sums are kept."""
+        return SumType(self.sum_dtype, self.dtype, 1)

@@ -11,10 +11,13 @@ from faltung._plain import as_scalar_of, window_padding
 from faltung.errors import DTypeError, OptionError, ShapeError, WindowError
 from faltung.geometry.arguments import as_ints
 from faltung.geometry.border import canonical_mode
+from faltung.geometry.stencil import sliding_axis
+from faltung.geometry.window import axis_windows
 from faltung.images._arguments import as_anchor, as_picture
 from faltung.operators._arrays import as_array, is_known_dtype
 from faltung.operators._checks import as_flag
 from faltung.operators.conv import conv
+from faltung.plans._pictures import filter_rounded
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints
 
@@ -107,6 +110,10 @@ def filter_image(
     bank = weights.astype(working)[None, None]
     if working == target == picture.dtype and window["stride"][1] == 1 and picture.size:
         return _filter_pixels(picture, bank, window)
+    if working == np.float64 and target == picture.dtype:
+        rounded = _filter_rounded(picture, bank[0, 0], window)
+        if rounded is not None:
+            return rounded
     planes = picture[:, :, None] if picture.ndim == 2 else picture
     rows, columns = (
         -(-n // step) for n, step in zip(picture.shape, window["stride"], strict=False)
@@ -130,6 +137,25 @@ def _filter_pixels(picture: Array, bank: Array, window: dict[str, Any]) -> Array
         }
     filtered: Array = conv(picture[None, None], bank, **window)[0, 0]
     return filtered
+
+
+def _filter_rounded(picture: Array, kernel: Array, window: dict[str, Any]) -> Array | None:
+    """A picture of small integers, if compiled code can round what it stores."""
+    if window["padding_mode"] == "blank" or picture.size == 0:
+        return None
+    others = picture.ndim - 2
+    windows = axis_windows(
+        picture.ndim,
+        (*kernel.shape, *(1,) * others),
+        (*window["stride"], *(1,) * others),
+        1,
+        (*window["padding"], *((0, 0),) * others),
+    )
+    modes = (window["padding_mode"],) * picture.ndim
+    axes = tuple(map(sliding_axis, windows, picture.shape, modes))
+    if window["flip"]:
+        kernel = kernel[::-1, ::-1]
+    return filter_rounded(picture, kernel, axes, float(window["padding_value"]))
 
 
 def _check_kernel(kernel: Array) -> None:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from faltung.compiled import _jit, image
-from faltung.compiled.task import Axis, DirectTask
+from faltung.compiled.task import DirectTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._converting import CONVERTED_BYTES, run_converted
+from faltung.plans._pictures import is_passed, joins, kernel_axes, unknown_window
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
-from faltung.plans._windows import MOST_BORDER, after, clear_part, kernel_axis
+from faltung.plans._windows import MOST_BORDER, after, clear_part
 from faltung.typing import Array
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ __all__ = ["name", "prepare", "run", "shortcut", "supports", "workspace"]
 name = "image"
 MOST_CHANNELS = 4
 """Channels and filters of a group; with more of them the direct plan's tile is fuller."""
-MOST_STRIDE = 3
-"""Rows from output to output; the tile is written out for each."""
 
 
 def supports(problem: Problem) -> str | None:
@@ -47,7 +46,7 @@ def supports(problem: Problem) -> str | None:
             f"it sums 1 to {MOST_CHANNELS} channels into 1 to {MOST_CHANNELS} filters, a group "
             f"here has {recipe.channels} and {recipe.filters}"
         )
-    if reason := _unknown_window(tuple(axes)):
+    if reason := unknown_window(tuple(axes)):
         return reason
     if problem.macs < LEAST_MACS and recipe.algorithm != name:
         return f"{problem.macs:,} multiply-adds are too few to load compiled code for"
@@ -58,36 +57,6 @@ def supports(problem: Problem) -> str | None:
     if reason := missing_compiler():
         return reason
     return image.facts(_task_of(problem)).refusal or None
-
-
-def _unknown_window(axes: Axes) -> str | None:
-    if window := _window_axes(axes):
-        rows, columns = window
-        if rows.taps == columns.taps == 1:
-            return "one tap alone is no window"
-        if rows.stride > MOST_STRIDE or (rows.stride > 1 and rows.dilation > 1):
-            return (
-                f"it takes rows in steps of 1 to {MOST_STRIDE}, or dilated, here stride "
-                f"{rows.stride} and dilation {rows.dilation}"
-            )
-        return None
-    return "it knows windows on two axes, the others left as they are"
-
-
-def _is_passed(axis: SlidingAxis) -> bool:
-    """Whether each output sees the cell in its own place."""
-    return axis.taps == axis.stride == 1 and axis.before == 0 and axis.outputs == axis.size
-
-
-def _window_axes(axes: Axes) -> tuple[SlidingAxis, SlidingAxis] | None:
-    """Rows and columns of the window; None if it is not that of a plane."""
-    if len(axes) == 2:
-        return axes[0], axes[1]
-    if len(axes) == 3 and _is_passed(axes[0]):
-        return axes[1], axes[2]
-    if len(axes) == 3 and _is_passed(axes[2]) and axes[1].stride == 1:
-        return axes[0], axes[1]
-    return None
 
 
 def workspace(problem: Problem) -> int:
@@ -140,8 +109,8 @@ def run(problem: Problem, x: Array, packed: image.PackedFilter, y: Array) -> Non
 
 
 def _run_box(problem: Problem, axes: Axes, x: Array, packed: image.PackedFilter, y: Array) -> None:
-    if len(axes) == 3 and not _is_passed(axes[0]):
-        if not (_joins(x) and _joins(y)):
+    if len(axes) == 3 and not is_passed(axes[0]):
+        if not (joins(x) and joins(y)):
             for place in range(x.shape[-1]):
                 _run_box(problem, axes[:2], x[..., place], packed, y[..., place])
             return
@@ -151,11 +120,6 @@ def _run_box(problem: Problem, axes: Axes, x: Array, packed: image.PackedFilter,
     else:
         task = _make_task(problem, axes, len(x))
     image.run(task, x, packed, y)
-
-
-def _joins(array: Array) -> bool:
-    """Whether the last two axes are one evenly spaced row."""
-    return bool(array.strides[-2] == array.shape[-1] * array.strides[-1])
 
 
 def _task_of(problem: Problem) -> DirectTask:
@@ -173,36 +137,8 @@ def _make_task(problem: Problem, axes: Axes, batch: int) -> DirectTask:
         groups=recipe.groups,
         channels=recipe.channels,
         filters=recipe.filters,
-        axes=_kernel_axes(axes),
+        axes=kernel_axes(axes),
         dtype=problem.dtype.name,
         fill=recipe.fill,
         is_relu=recipe.activation == "relu",
     )
-
-
-def _kernel_axes(axes: Axes) -> tuple[Axis, Axis, Axis]:
-    """The axes as the kernels take them: planes, rows, columns.
-
-    Values that lie side by side in a pixel and are filtered alike, as in pictures whose channels
-    are last, join the columns: neighbours in the window are then so many columns apart.
-    """
-    made = [kernel_axis(axis) for axis in axes]
-    if len(made) == 2:
-        return Axis(1, 1, 1), made[0], made[1]
-    if _is_passed(axes[0]):
-        return made[0], made[1], made[2]
-    columns, count = made[1], axes[2].size
-
-    def spread(border: tuple[int, ...]) -> tuple[int, ...]:
-        cells = np.array(border, np.int64)[:, None]
-        return tuple(np.where(cells < 0, -1, cells * count + np.arange(count)).ravel().tolist())
-
-    joined = columns._replace(
-        length=columns.length * count,
-        outputs=columns.outputs * count,
-        dilation=columns.dilation * count,
-        before=columns.before * count,
-        low=spread(columns.low),
-        high=spread(columns.high),
-    )
-    return Axis(1, 1, 1), made[0], joined

@@ -1,0 +1,148 @@
+"""Windows on pictures as the kernels of pictures take them, and pictures of whole numbers."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from faltung.compiled import _jit, image
+from faltung.compiled.task import Axis, RoundedTask
+from faltung.geometry.stencil import SlidingAxis
+from faltung.plans._compiler import LEAST_MACS, missing_compiler
+from faltung.plans._windows import MOST_BORDER, after, kernel_axis
+from faltung.typing import Array
+
+__all__ = ["filter_rounded", "is_passed", "joins", "kernel_axes", "unknown_window"]
+
+Axes: TypeAlias = tuple[SlidingAxis, ...]
+
+MOST_STRIDE = 3
+"""Rows from output to output; the tile is written out for each."""
+ROUNDED = ("int8", "uint8", "int16", "uint16")
+MOST_SHIFT = 16
+"""Binary digits behind the point that weights may have to be summed in float32."""
+
+
+def unknown_window(axes: Axes) -> str | None:
+    """Why the kernels of pictures do not know a window, or None."""
+    if window := _window_axes(axes):
+        rows, columns = window
+        if rows.taps == columns.taps == 1:
+            return "one tap alone is no window"
+        if rows.stride > MOST_STRIDE or (rows.stride > 1 and rows.dilation > 1):
+            return (
+                f"it takes rows in steps of 1 to {MOST_STRIDE}, or dilated, here stride "
+                f"{rows.stride} and dilation {rows.dilation}"
+            )
+        return None
+    return "it knows windows on two axes, the others left as they are"
+
+
+def is_passed(axis: SlidingAxis) -> bool:
+    """Whether each output sees the cell in its own place."""
+    return axis.taps == axis.stride == 1 and axis.before == 0 and axis.outputs == axis.size
+
+
+def _window_axes(axes: Axes) -> tuple[SlidingAxis, SlidingAxis] | None:
+    """Rows and columns of the window; None if it is not that of a plane."""
+    if len(axes) == 2:
+        return axes[0], axes[1]
+    if len(axes) == 3 and is_passed(axes[0]):
+        return axes[1], axes[2]
+    if len(axes) == 3 and is_passed(axes[2]) and axes[1].stride == 1:
+        return axes[0], axes[1]
+    return None
+
+
+def joins(array: Array) -> bool:
+    """Whether the last two axes are one evenly spaced row."""
+    return bool(array.strides[-2] == array.shape[-1] * array.strides[-1])
+
+
+def kernel_axes(axes: Axes) -> tuple[Axis, Axis, Axis]:
+    """The axes as the kernels take them: planes, rows, columns.
+
+    Values that lie side by side in a pixel and are filtered alike, as in pictures whose channels
+    are last, join the columns: neighbours in the window are then so many columns apart.
+    """
+    made = [kernel_axis(axis) for axis in axes]
+    if len(made) == 2:
+        return Axis(1, 1, 1), made[0], made[1]
+    if is_passed(axes[0]):
+        return made[0], made[1], made[2]
+    columns, count = made[1], axes[2].size
+
+    def spread(border: tuple[int, ...]) -> tuple[int, ...]:
+        cells = np.array(border, np.int64)[:, None]
+        return tuple(np.where(cells < 0, -1, cells * count + np.arange(count)).ravel().tolist())
+
+    joined = columns._replace(
+        length=columns.length * count,
+        outputs=columns.outputs * count,
+        dilation=columns.dilation * count,
+        before=columns.before * count,
+        low=spread(columns.low),
+        high=spread(columns.high),
+    )
+    return Axis(1, 1, 1), made[0], joined
+
+
+def filter_rounded(picture: Array, kernel: Array, axes: Axes, fill: float) -> Array | None:
+    """Correlate a picture of small integers, round halves to even and saturate.
+
+    Parameters
+    ----------
+    picture : array, (H, W) or (H, W, C)
+        All channels are filtered alike.
+    kernel : float64 array, 2-D
+        In the order of the window's taps.
+    axes : tuple of SlidingAxis
+        One for each axis of the picture, the last of three passed on as it is.
+    fill : float
+        The value of cells outside.
+
+    Returns
+    -------
+    array or None
+        In the picture's dtype: what sums in float64 give. None where it has to go another way.
+    """
+    macs = prod(axis.outputs for axis in axes) * kernel.size
+    is_known = picture.dtype.name in ROUNDED and picture.dtype.isnative and picture.flags.aligned
+    if not is_known or macs < LEAST_MACS or unknown_window(axes) or missing_compiler():
+        return None
+    if not np.isfinite(kernel).all() or not _jit.available():
+        return None
+    if max(max(axis.before, after(axis)) for axis in axes) > MOST_BORDER:
+        return None
+    sums = "float32" if _is_exact(kernel, picture.dtype, fill) else "float64"
+    result = np.empty(tuple(axis.outputs for axis in axes), picture.dtype)
+    x, y = picture[None, None], result[None, None]
+    places = [(x, y, axes)]
+    if len(axes) == 3 and joins(x):
+        places = [(x.reshape(*x.shape[:-2], -1), y.reshape(*y.shape[:-2], -1), axes)]
+    elif len(axes) == 3:
+        places = [(x[..., c], y[..., c], axes[:2]) for c in range(x.shape[-1])]
+    for cells, target, windows in places:
+        task = RoundedTask(
+            1, 1, 1, 1, kernel_axes(windows), picture.dtype.name, fill, sum_dtype=sums
+        )
+        if image.facts(task).refusal:
+            return None
+        image.run(task, cells, image.pack(kernel[None, None], task), target)
+    return result
+
+
+def _is_exact(kernel: Array, dtype: np.dtype[Any], fill: float) -> bool:
+    """Whether no sum can round in float32: a few binary digits hold every product."""
+    limits = np.iinfo(dtype)
+    largest = max(-int(limits.min), int(limits.max), abs(fill))
+    if not np.isfinite(fill):
+        return False
+    for shift in range(MOST_SHIFT):
+        scaled = np.ldexp(kernel, shift)
+        if (scaled == np.rint(scaled)).all():
+            is_fill_whole = float(fill).is_integer()
+            return bool(is_fill_whole and np.abs(scaled).sum() * largest < 2.0**24)
+    return False
