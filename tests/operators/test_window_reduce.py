@@ -253,3 +253,11 @@ def test_bad_calls():
         ft.window_reduce(x, (0,), "sum")
     with pytest.raises(ft.OptionError, match="padding_mode"):
         ft.window_reduce(x, (2,), "sum", padding_mode="mirrored")
+
+
+@pytest.mark.parametrize("reduction", ["min", "max", "range"])
+def test_the_textbook_keeps_nan_wherever_it_stands(reduction):
+    x = np.array([[[3.0, np.nan, 1.0, 2.0]]])
+    operator = ft.WindowReduce(2, reduction)
+    np.testing.assert_array_equal(operator.reference(x), operator(x))
+    assert np.isnan(operator.reference(x)[0, 0, :2]).all()

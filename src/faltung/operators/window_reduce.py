@@ -124,9 +124,9 @@ def ends(values: Array) -> Any:
 TEXTBOOK: dict[str, Callable[[Array], Any]] = {
     "sum": lambda values: values.sum(),
     "mean": np.mean,
-    "min": min,
-    "max": max,
-    "range": lambda values: max(values) - min(values),
+    "min": np.min,
+    "max": np.max,
+    "range": lambda values: np.max(values) - np.min(values),
     "median": np.median,
     "var": lambda values: (values**2).mean() - values.mean() ** 2,
     "std": lambda values: max((values**2).mean() - values.mean() ** 2, 0) ** 0.5,
