@@ -35,6 +35,14 @@ def test_a_table_and_json(tmp_path, capsys):
     assert found["families"][0]["worst"] == case["case"]
 
 
+def test_several_runs(tmp_path, capsys):
+    path = tmp_path / "found.json"
+    assert main([*TINY, "--runs", "3", "--json", str(path)]) == 0
+    (case,) = json.loads(path.read_text())["cases"]
+    assert len(case["ratios_of_runs"]) == 3
+    assert case["ratio"] == sorted(case["ratios_of_runs"])[1]
+
+
 def test_a_chart(tmp_path, capsys):
     path = tmp_path / "chart.svg"
     assert main([*TINY, "--chart", str(path)]) == 0
@@ -69,6 +77,7 @@ def test_the_list_measures_nothing(capsys, monkeypatch):
         (["--seconds", "0"], "--seconds is 0"),
         (["--seconds", "nan"], "--seconds is nan"),
         (["--threads", "0"], "--threads is 0"),
+        (["--runs", "0"], "--runs is 0"),
         (["--threads", "many"], "--threads"),
     ],
 )

@@ -12,6 +12,7 @@ from faltung.bench.results import (
     by_family,
     geometric_mean,
     machine_facts,
+    middle_run,
     sorted_by_ratio,
 )
 from faltung.bench.tables import FAMILY_HEADER, family_row
@@ -60,6 +61,14 @@ def test_medians_are_compared_with_medians():
 def test_the_worst_comes_first_and_who_is_alone_last():
     names = [result.name for result in sorted_by_ratio(RESULTS)]
     assert names == ["failed", "lost", "even", "won", "alone"]
+
+
+def test_the_run_in_the_middle_counts():
+    runs = [case("x", "y", faltung=1.0, torch=ratio) for ratio in (3.0, 1.0, 2.0)]
+    assert middle_run(runs).ratio() == 2
+    assert middle_run(runs).ratios_of_runs == (3, 1, 2)
+    assert middle_run(runs[:2]).ratio() == 1
+    assert middle_run([RESULTS[3]]).ratios_of_runs == ()
 
 
 def test_families():

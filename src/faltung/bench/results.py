@@ -10,7 +10,7 @@ import datetime
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import exp, fsum, log
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ __all__ = [
     "by_family",
     "geometric_mean",
     "machine_facts",
+    "middle_run",
     "sorted_by_ratio",
 ]
 
@@ -71,6 +72,8 @@ class CaseResult:
         By contender, why it has no figure.
     peak : float or None
         Operations a second in registers alone, in the same turns.
+    ratios_of_runs : tuple of float
+        The ratio in every run, where there were several and this is the one in the middle.
     """
 
     name: str
@@ -79,6 +82,7 @@ class CaseResult:
     figures: dict[str, Figure]
     left_out: dict[str, str]
     peak: float | None
+    ratios_of_runs: tuple[float, ...] = ()
 
     @property
     def ours(self) -> Figure | None:
@@ -132,6 +136,7 @@ class CaseResult:
             "ratio": self.ratio(),
             "ratio_of_medians": self.ratio_of_medians(),
             "ratio_to_native": self.ratio(NATIVE),
+            "ratios_of_runs": self.ratios_of_runs,
             "contenders": {name: _figures(figure) for name, figure in self.figures.items()},
             "left_out": self.left_out,
         }
@@ -213,6 +218,13 @@ def by_family(results: Sequence[CaseResult]) -> list[FamilyResult]:
             )
         )
     return rows
+
+
+def middle_run(results: Sequence[CaseResult]) -> CaseResult:
+    """Of several runs of one case the one whose ratio is the median; the lower one of two."""
+    ordered = sorted_by_ratio(results)
+    ratios = tuple(ratio for result in results if (ratio := result.ratio()) is not None)
+    return replace(ordered[(len(ordered) - 1) // 2], ratios_of_runs=ratios)
 
 
 def sorted_by_ratio(results: Iterable[CaseResult]) -> list[CaseResult]:

@@ -49,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="of measuring a case, where --rounds is not given (default: %(default)s)",
     )
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="measure everything so often; the run with the median ratio counts",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw the ratios: png, svg, pdf")
 
@@ -92,12 +99,12 @@ def _checked(arguments: argparse.Namespace) -> int:
     import faltung as ft
     from faltung.cli._errors import FileError, UsageError
 
-    if arguments.rounds is not None and arguments.rounds < 1:
-        raise UsageError(f"--rounds is {arguments.rounds}, expected 1 or more")
+    for name in ("rounds", "runs", "threads"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} is {value}, expected 1 or more")
     if not 0 < arguments.seconds < float("inf"):
         raise UsageError(f"--seconds is {arguments.seconds}, expected more than 0")
-    if arguments.threads is not None and arguments.threads < 1:
-        raise UsageError(f"--threads is {arguments.threads}, expected 1 or more")
     if arguments.chart:
         from faltung.bench.chart import check_chart_path
 
@@ -115,13 +122,16 @@ def _measure(
 ) -> list[CaseResult]:
     from faltung.bench.measuring import measure
     from faltung.bench.peak import make_peak
+    from faltung.bench.results import middle_run
     from faltung.cli._console import tracked
 
     peak = make_peak(threads)
-    return [
-        measure(case, peers, rounds=arguments.rounds, seconds=arguments.seconds, peak=peak)
-        for case in tracked(cases, "measuring")
-    ]
+    found: dict[str, list[CaseResult]] = {case.name: [] for case in cases}
+    for case in tracked([*cases] * arguments.runs, "measuring"):
+        found[case.name].append(
+            measure(case, peers, rounds=arguments.rounds, seconds=arguments.seconds, peak=peak)
+        )
+    return [middle_run(runs) for runs in found.values()]
 
 
 def _list(cases: Sequence[Case]) -> int:
