@@ -249,3 +249,9 @@ def test_captions_add_up_for_every_rule(operator, x, caption):
     x = np.asarray(x)
     index = tuple(int(part) for part in re.findall(r"\d+", caption.partition("]")[0]))
     assert operator.draw(x.shape, x=x, index=index, view="window").frames[0].caption == caption
+
+
+def test_weights_that_are_no_numbers_are_shown():
+    figure = ft.Conv([[[1.0, np.nan, np.inf]]]).draw((1, 5), x=np.ones((1, 5)))
+    assert words(figure, "number-kernel") == ["1", "nan", "inf"]
+    assert figure.frames[0].caption == "y[0, 1] = 1·1 + 1·nan + 1·inf = nan"

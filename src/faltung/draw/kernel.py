@@ -35,13 +35,14 @@ class KernelPanel:
         unused, labels = [], []
         for place in self.stack.places():
             value = kernel[place]
-            if np.isnan(value) or place[1:] not in taps:
+            is_used = place[1:] in taps
+            if not is_used:
                 unused.append(place)
                 role = "number-soft"
             else:
                 by_shade.setdefault(self._shade(value), []).append(place)
                 role = "number-kernel"
-            if self.has_numbers and not np.isnan(value):
+            if self.has_numbers and (is_used or not np.isnan(value)):
                 labels.append(self.stack.label(role, place, short(value)))
         cells = [self.stack.cells("unused", unused)] if unused else []
         for shade, places in sorted(by_shade.items()):
