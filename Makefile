@@ -56,7 +56,7 @@ test-bridges:
 	@echo "test-bridges: nothing to do yet, faltung has no bridges to other array packages"
 
 test-browser: $(VENV)/.test
-	$(PYTEST) -m "browser"
+	$(PYTEST) -m "browser" tests/draw
 
 test-peers: $(VENV)/.peers
 	$(PYTEST) -n 2 -m "peers"
