@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from faltung.compiled._jit import available, intrinsic, job
-from faltung.compiled.memory import bits_of, copier, float_of, loader, put_word, storer, word
+from faltung.compiled.memory import (
+    bits_of,
+    copier,
+    float_of,
+    halver,
+    loader,
+    put_word,
+    storer,
+    word,
+)
 from faltung.compiled.simd import Element, Emitter, Interpreter, memory
 
 ELEMENTS = [
@@ -39,6 +48,7 @@ def program(machine, block):
     less = machine.times(machine.divided(machine.minus(number, 3), 2), step)
     flag = machine.load_integer(machine.plus(block, 8))
     past, step_of_one = machine.plus(target, 5 * step), machine.plus(count, 5)
+    machine.store(machine.every_second(first, second, 1), machine.plus(past, 5 * step))
     machine.store_some(first, past, machine.minus(count, 1))
     machine.store_some(first, past, machine.minus(count, 3))
     for place in (1, 2, 3):
@@ -96,14 +106,17 @@ def test_llvm_does_what_numpy_means(element):
 @pytest.mark.skipif(not available(), reason="nothing is compiled here")
 def test_words_and_elements():
     load, store, copy = loader("int16"), storer("float32"), copier("float32", 4)
+    halve = halver("float32", 4)
 
     @job
     def run(block, _call, _number):
         put_word(block, 1, word(block, 0) + load(block + 32, 1))
         store(block + 40, 1, float_of(bits_of(np.float32(2.5))))
         copy(block + 120, block + 40, 7)
+        halve(block + 160, block + 40, 5)
+        halve(block + 200, block + 40, 12)
 
-    block = np.arange(40, dtype=np.int64)
+    block = np.arange(60, dtype=np.int64)
     block[4] = -3 << 16
     meant = block.copy()
     run.python(meant.ctypes.data, 0, 0)

@@ -120,6 +120,10 @@ class Interpreter:
         """Write a vector to an address of any alignment."""
         memory(address, self.element.dtype, self.element.lanes)[:] = vector
 
+    def every_second(self, first: Value, second: Value, start: int) -> Value:
+        """Every second lane of two vectors, from lane `start` on, which is 0 or 1."""
+        return np.concatenate([first, second])[start::2]
+
     def store_some(self, vector: Value, address: Value, count: Value) -> None:
         """Write the first `count` lanes, perhaps all of them or none."""
         some = vector[: max(0, count)]
@@ -240,6 +244,12 @@ class Emitter:
         """``store <n x t>``, aligned to one element."""
         pointer = self._pointer(address, self._vector)
         self._builder.store(vector, pointer, align=self.element.size)
+
+    def every_second(self, first: Value, second: Value, start: int) -> Value:
+        """``shufflevector``."""
+        lanes, places = self.element.lanes, range(start, 2 * self.element.lanes, 2)
+        mask = self._ir.Constant(self._ir.VectorType(self._ir.IntType(32), lanes), list(places))
+        return self._builder.shuffle_vector(first, second, mask)
 
     def store_some(self, vector: Value, address: Value, count: Value) -> None:
         """``llvm.masked.store``: lanes that are left out are not touched."""

@@ -15,7 +15,7 @@ import numpy as np
 from faltung.compiled import words as at
 from faltung.compiled._jit import Job, job, kernel
 from faltung.compiled.casts import widening
-from faltung.compiled.memory import copier, loader, storer, word
+from faltung.compiled.memory import copier, halver, loader, storer, word
 
 __all__ = ["stage"]
 
@@ -50,6 +50,7 @@ def stage(dtype: str, target: str) -> Job:  # noqa: C901  kernels that share ins
     memory_dtype, widen = widening(dtype, target)
     load, store = loader(memory_dtype), storer(target)
     load_fill, copy_many, copy_some = loader(target), copier(target, 16), copier(target, 4)
+    halve_many, halve_some = halver(target, 16), halver(target, 4)
     is_same = dtype == target
     source_size = np.dtype("uint16" if dtype == "bfloat16" else dtype).itemsize
     size = np.dtype(target).itemsize
@@ -112,7 +113,11 @@ def stage(dtype: str, target: str) -> Job:  # noqa: C901  kernels that share ins
                             whole = stop - start
                             target = row + start * size
                             inside = source + (first + start * stride) * step
-                            if stride * step != source_size:
+                            if is_same and stride * step == 2 * source_size and whole > 16:
+                                halve_many(target, inside, whole)
+                            elif is_same and stride * step == 2 * source_size and whole > 4:
+                                halve_some(target, inside, whole)
+                            elif stride * step != source_size:
                                 for i in range(whole):
                                     store(target, i, widen(load(inside + i * stride * step, 0)))
                             elif is_same and whole >= 16:
