@@ -144,16 +144,16 @@ def test_too_little_for_the_window_is_said_at_the_end():
 
 def test_errors_name_the_operator():
     stream = ft.Conv([[[1.0, 2]]]).stream()
-    with pytest.raises(ft.ShapeError, match="^Conv: no chunk was pushed"):
+    with pytest.raises(ft.ShapeError, match=r"^Conv: no chunk was pushed"):
         stream.flush()
     stream.push([[1.0, 2]])
-    with pytest.raises(ft.DTypeError, match="^Conv: chunk has dtype int64"):
+    with pytest.raises(ft.DTypeError, match=r"^Conv: chunk has dtype int64"):
         stream.push([[1, 2]])
     stream.flush()
-    with pytest.raises(ft.OptionError, match="^Conv: the stream was flushed"):
+    with pytest.raises(ft.OptionError, match=r"^Conv: the stream was flushed"):
         stream.push([[1.0]])
     chain = ft.Sequential(ft.MaxPool((2,)), ft.Conv([[[1.0, 2]]])).stream()
     chain.push(np.ones((1, 4)))
     chain.flush()
-    with pytest.raises(ft.OptionError, match="^Sequential, operator 1 of 2, MaxPool: the stream"):
+    with pytest.raises(ft.OptionError, match=r"^Sequential, operator 1 of 2, MaxPool: the stream"):
         chain.flush()

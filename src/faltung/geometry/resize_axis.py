@@ -90,6 +90,23 @@ class ResizeAxis(PlainColumns):
 
     def index(self, start: int, stop: int) -> IndexArray:
         """Rows `start` to `stop` of the table, -1 in columns that an output does not use."""
+        if self.mode in SUPPORT:
+            return self._rows(start, stop)[0]
+        return self._candidates(start, stop)
+
+    def _rows(self, start: int, stop: int) -> tuple[IndexArray, NDArray[np.float64]]:
+        """Cells and weights: a cell once in a row, and none with a weight of 0.
+
+        So what is not finite comes out only where it has a part.
+        """
+        cells, weights = self._candidates(start, stop), self._weights(start, stop)
+        for column in range(self.taps - 1, 0, -1):
+            is_same = (cells[:, column] == cells[:, column - 1]) & (cells[:, column] >= 0)
+            weights[is_same, column - 1] += weights[is_same, column]
+            weights[is_same, column] = 0
+        return np.where(weights == 0, -1, cells), weights
+
+    def _candidates(self, start: int, stop: int) -> IndexArray:
         if self.mode in ("nearest", "nearest-exact"):
             cells = self._floor(start, stop, int(self.mode == "nearest-exact"))
             return np.clip(cells, 0, self.size - 1)[:, None]
@@ -117,7 +134,12 @@ class ResizeAxis(PlainColumns):
 
     def coefficients(self, start: int, stop: int) -> NDArray[np.float64]:
         """The weights of rows `start` to `stop`; those of a row sum to one."""
-        cells = self.index(start, stop)
+        weights = self._rows(start, stop)[1]
+        normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+        return normalised
+
+    def _weights(self, start: int, stop: int) -> NDArray[np.float64]:
+        cells = self._candidates(start, stop)
         if self.mode in ("nearest", "nearest-exact", "area"):
             weights = (cells >= 0).astype(np.float64)
         elif self.antialias:
@@ -130,8 +152,7 @@ class ResizeAxis(PlainColumns):
             columns = np.arange(self.taps) - (self.taps // 2 - 1)
             fraction = centres - np.floor(centres)
             weights = _filter(self.mode, columns - fraction[:, None], -0.75)
-        normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-        return normalised
+        return weights
 
     def count_real_taps(self) -> int:
         """Pairs of output and cell, repeated cells counted each time."""
