@@ -226,3 +226,19 @@ def test_windows_are_values():
     assert pickle.loads(pickle.dumps(window)) == window
     assert eval(repr(window)) == window
     assert len({window, Window(3, 2, padding="half"), Window(3)}) == 2
+
+
+def test_windows_do_not_change():
+    for window in (Window(3, stride=2), Window((3, 2)).then(Window(2))):
+        for name in ("axes", "stride", "padding", "new"):
+            with pytest.raises(AttributeError, match="immutable"):
+                setattr(window, name, 1)
+            with pytest.raises(AttributeError, match="immutable"):
+                delattr(window, name)
+
+
+def test_what_does_not_compose_is_named():
+    for other, words in ((3, "then expects a Window, got 3"), (Window((2, 2)), "1 and 2 axes")):
+        with pytest.raises(WindowError, match=words) as caught:
+            Window((3,)).then(other)
+        assert str(caught.value).startswith("Window((3,)")

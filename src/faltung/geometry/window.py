@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from faltung.errors import WindowError, shown
 from faltung.geometry.arguments import as_int, as_ints, as_padding, length_of, unpacked
@@ -96,8 +96,7 @@ class Window:
         rank = length_of(kernel_size, stride, dilation)
         pair = rank is None and length_of(padding) == 2
         padding_rank = None if pair else length_of(padding)
-        self._is_scalar = rank is None and padding_rank is None
-        self.axes = axis_windows(
+        axes = axis_windows(
             rank or padding_rank or 1,
             kernel_size,
             stride,
@@ -105,10 +104,11 @@ class Window:
             (padding,) if pair else padding,
             ceil_mode,
         )
-        self._text = (
+        text = (
             f"Window({kernel_size!r}, stride={stride!r}, dilation={dilation!r}, "
             f"padding={padding!r}, ceil_mode={ceil_mode!r})"
         )
+        self.__setstate__((axes, rank is None and padding_rank is None, text))
 
     @property
     def kernel_size(self) -> PerAxis:
@@ -199,18 +199,23 @@ class Window:
     def then(self, other: Window) -> Window:
         """Compose with a window on the outputs: one window on the input of the first."""
         if not isinstance(other, Window):
-            raise WindowError(f"then expects a Window, got {other!r}")
+            raise WindowError(
+                f"then expects a Window, got {shown(other)}", "Pass Window(kernel_size)"
+            ).at(repr(self))
         ranks = {len(window.axes) for window in (self, other) if not window._is_scalar}
         if len(ranks) > 1:
-            raise WindowError(f"windows of {len(self.axes)} and {len(other.axes)} axes do not join")
+            raise WindowError(
+                f"windows of {len(self.axes)} and {len(other.axes)} axes do not join",
+                "Give both one entry an axis, or one of them ints for all",
+            ).at(repr(self))
         rank = ranks.pop() if ranks else 1
         chain = object.__new__(Window)
-        chain.axes = tuple(
+        axes = tuple(
             AxisChain(first, second)
             for first, second in zip(self._spread(rank), other._spread(rank), strict=True)
         )
-        chain._is_scalar = self._is_scalar and other._is_scalar
-        chain._text = f"{self!r}.then({other!r})"
+        is_scalar = self._is_scalar and other._is_scalar
+        chain.__setstate__((axes, is_scalar, f"{self!r}.then({other!r})"))
         return chain
 
     def _spread(self, rank: int) -> tuple[AxisGeometry, ...]:
@@ -220,7 +225,14 @@ class Window:
         return self.axes, self._is_scalar, self._text
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.axes, self._is_scalar, self._text = state
+        for name, value in zip(("axes", "_is_scalar", "_text"), state, strict=True):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("Window is immutable, make a new one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("Window is immutable, make a new one")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Window):
