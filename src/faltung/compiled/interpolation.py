@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung.compiled import parallel
-from faltung.compiled._jit import Job, Kernel, job, kernel
+from faltung.compiled._jit import Job, Kernel, intrinsic, job, kernel
 from faltung.compiled.call import give_back, steps_of, take_workspace
 from faltung.compiled.casts import narrowing, widening
 from faltung.compiled.memory import loader, storer, word
@@ -74,6 +74,18 @@ def line_bytes(size: int, outputs: int, itemsize: int) -> int:
     return -(-(size + outputs) * itemsize // 64) * 64
 
 
+def _emit_whole(builder: Any, value: Any) -> Any:
+    from llvmlite import ir
+
+    return builder.fptosi(value, ir.IntType(64))
+
+
+@intrinsic("int64(float64)", _emit_whole)
+def _as_whole(value: Any) -> Any:
+    """A float that is a whole number, within the range, as an integer."""
+    return np.int64(value)
+
+
 @cache
 def _rounded(dtype: str) -> Kernel:
     """From float64 to an integer of at most 32 bits: halves to even, within range, NaN as 0."""
@@ -89,7 +101,7 @@ def _rounded(dtype: str) -> Kernel:
         if is_bool:
             return narrow(np.int64(1 if value > 0.5 else 0))
         inside = max(least, min(most, value))
-        return narrow(np.int64((inside + _ROUNDING) - _ROUNDING))
+        return narrow(_as_whole((inside + _ROUNDING) - _ROUNDING))
 
     return round_to_range
 
