@@ -161,6 +161,20 @@ def test_special_values_are_where_the_direct_sum_has_them(where):
         assert np.array_equal(*(np.isinf(y) for y in results))
 
 
+def test_calls_that_were_made_before_see_their_own_weights():
+    rng = np.random.default_rng(0)
+    x = whole_numbers(rng, (1, 2, 40, 50), "float32")
+    for number in range(4):
+        weight, bias = (whole_numbers(rng, shape, "float32") for shape in ((2, 1, 3, 3), 2))
+        if number == 3:
+            weight[0, 0, 0, 0] = np.inf
+        results = [
+            ft.conv(x, weight, bias, groups=2, padding=1, **options)
+            for options in ({}, {"algorithm": "stencil"})
+        ]
+        assert np.array_equal(*results, equal_nan=True)
+
+
 def test_a_colour_picture_is_filtered_channel_by_channel():
     rng = np.random.default_rng(0)
     picture = rng.standard_normal((60, 50, 3)).astype("f4")

@@ -26,7 +26,15 @@ from faltung.typing import Array
 if TYPE_CHECKING:
     Axes = tuple[SlidingAxis, ...]
 
-__all__ = ["name", "prepare", "run", "shortcut", "supports", "workspace"]
+__all__ = [
+    "name",
+    "packing_shortcut",
+    "prepare",
+    "run",
+    "shortcut",
+    "supports",
+    "workspace",
+]
 
 name = "image"
 MOST_CHANNELS = 4
@@ -89,6 +97,22 @@ def shortcut(
     run_kind = image.runner(_task_of(problem), x, y, packed.has_bias)
     weights, biases = packed.weights, packed.biases
     return lambda x, y: not run_kind(x, y, weights, biases)
+
+
+def packing_shortcut(
+    problem: Problem, x: Array, y: Array, operands: Operands
+) -> Callable[[Array, Array, Array, Array | None], bool] | None:
+    """The same for weights and biases that are packed on the way."""
+    axes = cast("Axes", problem.recipe.axes)
+    if problem.recipe.is_blank or len(axes) == 3:
+        return None
+    run_kind = image.runner(_task_of(problem), x, y, operands.bias is not None)
+
+    def run_packed(x: Array, y: Array, weight: Array, bias: Array | None) -> bool:
+        packed = prepare(problem, Operands(weight, bias))
+        return packed is not None and not run_kind(x, y, packed.weights, packed.biases)
+
+    return run_packed
 
 
 def run(problem: Problem, x: Array, packed: image.PackedFilter, y: Array) -> None:
