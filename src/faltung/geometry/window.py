@@ -74,6 +74,8 @@ class Window:
     __slots__ = ("_is_scalar", "_text", "axes")
 
     axes: tuple[AxisGeometry, ...]
+    _is_scalar: bool
+    _text: str
 
     def __init__(
         self,
