@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from math import prod
 from typing import NamedTuple
@@ -77,7 +78,7 @@ class Stack:
         """The upper edge of a cell."""
         return self.cell, 0
 
-    @property
+    @cached_property
     def down(self) -> Point:
         """The left edge of a cell."""
         high = min(self.cell, LARGE)
@@ -88,7 +89,7 @@ class Stack:
         """Of the whole."""
         return len(self.columns) * self.cell - len(self.rows) * self.down[0]
 
-    @property
+    @cached_property
     def _pitch(self) -> float:
         return len(self.rows) * self.down[1] + BETWEEN
 
