@@ -82,7 +82,9 @@ def _sum_columns(machine: Any, shape: PictureTile, values: Any) -> Any:
                     sums[place] = machine.multiply_add(factor, cells, sums[place])
         return sums
 
-    return machine.loop(columns, [machine.zero()] * (shape.rows * vectors), add_column)
+    start = [machine.zero()] * (shape.rows * vectors)
+    sums: list[Any] = machine.loop(columns, start, add_column)
+    return sums
 
 
 def _compute(machine: Any, shape: PictureTile, values: Any) -> None:

@@ -11,6 +11,7 @@ from faltung.compiled import _jit, image
 from faltung.compiled.task import Axis, RoundedTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
+from faltung.plans._recording import record
 from faltung.plans._windows import MOST_BORDER, after, kernel_axis
 from faltung.typing import Array
 
@@ -131,6 +132,7 @@ def filter_rounded(picture: Array, kernel: Array, axes: Axes, fill: float) -> Ar
         if image.facts(task).refusal:
             return None
         image.run(task, cells, image.pack(kernel[None, None], task), target)
+    record("image")
     return result
 
 
