@@ -79,9 +79,9 @@ def test_transposes_need_no_shape():
     assert isinstance(transposed, ft.ConvTranspose)
     assert np.array_equal(transposed.weight, weight)
     assert ft.Conv(weight, padding=1, padding_mode="wrap") == transposed.T
-    assert ft.Conv(
-        [[[1, 2]]], stride=2
-    ) == ft.ConvTranspose([[[1, 2]]], stride=2, output_padding=1).T
+    assert (
+        ft.Conv([[[1, 2]]], stride=2) == ft.ConvTranspose([[[1, 2]]], stride=2, output_padding=1).T
+    )
     for operator in (
         ft.Conv([[[1, 2]]], stride=2),
         ft.ConvTranspose([[[1, 2]]], dilation=3, output_padding=2),

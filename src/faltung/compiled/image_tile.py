@@ -62,8 +62,8 @@ def _sum_columns(machine: Any, shape: PictureTile, values: Any) -> Any:
     x, pitch, phase, weight, offsets, columns = values[:6]
     size, stride, vectors = shape.element.size, shape.stride, shape.vectors
 
-    def add_column(number: Value, sums: Any) -> list[Value]:
-        sums = list(sums)
+    def add_column(number: Value, before: Any) -> list[Value]:
+        sums: list[Value] = list(before)
         step = machine.load_integer(machine.plus(offsets, machine.times(number, 8)))
         factors = machine.plus(weight, machine.times(number, shape.kernel_rows * size))
         weights = [machine.broadcast(machine.plus(factors, i * size)) for i in range(shape[3])]
