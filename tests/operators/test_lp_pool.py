@@ -96,3 +96,11 @@ def test_ranked_functions_know_their_rank():
     assert ft.lp_pool3d(x, 2, 2).shape == (2, 2, 2, 3)
     assert ft.lp_pool2d(x, 2, 2).shape == (2, 4, 2, 3)
     assert ft.lp_pool1d(x[0, 0], 2, 2).shape == (5, 3)
+
+
+def test_a_last_window_behind_the_input_is_left_out_in_the_loops_too():
+    x = np.arange(12.0).reshape(1, 1, 12)
+    window = {"stride": 1, "padding": ((0, 3),), "dilation": 2, "ceil_mode": True}
+    for operator in (ft.LpPool(3, (2,), **window), ft.MaxPool((2,), **window)):
+        assert operator.output_shape(x.shape) == (1, 1, 12)
+        assert np.allclose(operator(x), operator.reference(x))

@@ -110,9 +110,10 @@ def pool(
     windows, ends = [], []
     for size, k, s, d, entry in columns:
         before, after = pad_amounts(entry, size, k, s, d)
-        slack = s - 1 if ceil_mode and entry not in ("same", "half", "same_lower") else 0
+        may_hang_over = ceil_mode and entry not in ("same", "half", "same_lower")
+        slack = s - 1 if may_hang_over else 0
         starts = list(range(-before, size + after + slack - d * (k - 1), s))
-        if slack and starts and starts[-1] >= size:
+        if may_hang_over and starts and starts[-1] >= size:
             starts.pop()
         windows.append([range(start, start + d * (k - 1) + 1, d) for start in starts])
         ends.append(size + after)
