@@ -9,7 +9,7 @@ import faltung as ft
 from faltung.operators._record import REGISTRY
 from random_cases import random_case, random_data
 
-SLOPES = {True: 40, False: 120}
+SLOPES = {True: 40, False: 200}
 """Random configurations of an operator that is linear, and of one that is not."""
 STEP = 2.0**-17
 LINEAR = (
