@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from faltung.compiled.call import runner_of, schedule_of, steps_of
 from faltung.compiled.entry import Runner
 from faltung.compiled.packing import pack_bias, pack_weights, packed_shape
-from faltung.compiled.schedule import MOST_WORKSPACE
+from faltung.compiled.schedule import MOST_WORKSPACE, Schedule, Shape, round_up
 from faltung.compiled.task import Axis, DirectTask
 from faltung.compiled.variants import Row, find_row
 
@@ -49,6 +49,10 @@ class Facts(NamedTuple):
         Pieces of work.
     refusal : str
         Why the task cannot run, or an empty string.
+    lane_use : float
+        The share of the multiply-adds in whole vectors and whole tiles that is wanted.
+    staged_bytes : int
+        Cells that are staged, by all jobs together.
     """
 
     variant: str
@@ -57,6 +61,8 @@ class Facts(NamedTuple):
     packed_bytes: int
     jobs: int
     refusal: str
+    lane_use: float = 1.0
+    staged_bytes: int = 0
 
 
 @lru_cache(maxsize=1024)
@@ -77,7 +83,28 @@ def facts(task: DirectTask) -> Facts:
             f"its smallest box of outputs stages {needed} bytes a thread, "
             f"more than the {MOST_WORKSPACE} allowed"
         )
-    return Facts(row.id, task.macs, needed, packed * row.element.size, schedule.jobs, refusal)
+    return Facts(
+        row.id,
+        task.macs,
+        needed,
+        packed * row.element.size,
+        schedule.jobs,
+        refusal,
+        _lane_use(schedule, shape, row),
+        schedule.jobs * shape.channels * schedule.plane_size,
+    )
+
+
+def _lane_use(schedule: Schedule, shape: Shape, row: Row) -> float:
+    """What is left of vectors at the ends of runs of pixels, and of tiles at the last rows."""
+    _, axis_h, axis_w = shape.axes
+    run = axis_w.outputs * (axis_h.outputs if schedule.is_flat else 1)
+    lanes = row.element.lanes
+    # Rows that are done one by one load a vector for each multiply-add.
+    done = schedule.blocks * row.rows + 2 * schedule.singles
+    if not (run and done):
+        return 1.0
+    return run / round_up(run, lanes) * shape.rows / done
 
 
 class PackedWeights(NamedTuple):

@@ -38,13 +38,22 @@ from faltung.compiled.variants import Row, find_row
 
 __all__ = ["PackedFilter", "PictureFacts", "facts", "pack", "run", "runner"]
 
+LOAD, SUM = 0.5, 2.0
+"""What loading a vector of cells, and adding up a piece, cost beside a multiply-add."""
+
 
 class PictureFacts(NamedTuple):
-    """What a task will need: bytes of one thread, pieces of work, and why it cannot run, or ""."""
+    """What a task will need: bytes of one thread, pieces of work, and why it cannot run, or "".
+
+    `lane_use` is the share of the work in whole vectors and tiles that is wanted multiply-adds,
+    `staged_bytes` counts the cells that all jobs together stage.
+    """
 
     workspace_bytes: int
     jobs: int
     refusal: str
+    lane_use: float = 1.0
+    staged_bytes: int = 0
 
 
 @lru_cache(maxsize=1024)
@@ -59,7 +68,26 @@ def facts(task: DirectTask) -> PictureFacts:
             f"its smallest box of outputs stages {schedule.workspace} bytes a thread, "
             f"more than the {MOST_WORKSPACE} allowed"
         )
-    return PictureFacts(schedule.workspace, schedule.jobs, refusal)
+    use, staged = _lane_use(task, schedule, find_row(sums.dtype)), task.channels * schedule.jobs
+    return PictureFacts(
+        schedule.workspace, schedule.jobs, refusal, use, staged * schedule.plane_size
+    )
+
+
+def _lane_use(task: DirectTask, schedule: PictureSchedule, row: Row) -> float:
+    """Wanted multiply-adds beside all steps: lanes beyond the ends, loads, sums of pieces."""
+    _, axis_h, axis_w = task.axes
+    done = round_up(axis_w.outputs, row.element.lanes) * round_up(
+        axis_h.outputs, schedule.tile_rows
+    )
+    if not done:
+        return 1.0
+    steps = 0.0
+    for piece in schedule.pieces:
+        loads = (schedule.tile_rows + piece.rows - 1) / schedule.tile_rows
+        steps += piece.columns * (piece.rows + LOAD * loads) + SUM
+    wanted = axis_w.outputs * axis_h.outputs * task.channels * task.kernel_taps
+    return wanted / (done * steps)
 
 
 class PackedFilter(NamedTuple):

@@ -45,6 +45,13 @@ class Algorithm(Protocol):
     def workspace(self, problem: Problem) -> int:
         """Bytes that it needs beyond input, weights and output."""
 
+    def seconds(self, problem: Problem) -> float:
+        """The predicted time of a call in one thread, of a problem that it supports.
+
+        It reads shapes, dtypes, parameters and the CPU's level, nothing else. The module counts
+        its work in a `_cost.Cost` and gives ``_cost.seconds(name, cost(problem))``.
+        """
+
     def prepare(self, problem: Problem, operands: Operands) -> Any:
         """The operator's arrays in the form that `run` takes; None declines them.
 

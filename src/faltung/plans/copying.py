@@ -14,11 +14,12 @@ from typing import Any, cast
 import numpy as np
 
 from faltung.geometry.stencil import SlidingAxis
+from faltung.plans import _cost
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import Copy
 from faltung.typing import Array
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 
 name = "copying"
 BYTES_AT_ONCE = 2**22
@@ -59,6 +60,18 @@ def _is_tap_by_tap(problem: Problem) -> bool:
 def workspace(problem: Problem) -> int:
     """Bytes of workspace: a part of a border."""
     return 2 * BYTES_AT_ONCE
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Cells read and written; a copy for each tap, or for each end of each axis."""
+    rank = len(problem.recipe.axes)
+    copies = problem.taps * (1 + 2 * rank) if _is_tap_by_tap(problem) else 1 + 2 * rank
+    return _cost.Cost(0, _cost.moved_bytes(problem), calls=copies)
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> bool:

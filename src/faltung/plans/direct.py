@@ -13,6 +13,7 @@ import numpy as np
 
 from faltung.compiled import _jit, direct
 from faltung.geometry.stencil import SlidingAxis
+from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._converting import CONVERTED_BYTES, run_converted
 from faltung.plans._problem import Operands, Problem
@@ -21,10 +22,12 @@ from faltung.plans._windows import MOST_BORDER, after, clear_part, kernel_axis
 from faltung.typing import Array
 
 __all__ = [
+    "cost",
     "name",
     "packing_shortcut",
     "prepare",
     "run",
+    "seconds",
     "shortcut",
     "supports",
     "workspace",
@@ -64,6 +67,19 @@ def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread."""
     own = direct.facts(_task_of(problem)).workspace_bytes
     return own if problem.input_dtype == problem.dtype else own + 2 * CONVERTED_BYTES
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Multiply-adds in whole tiles; cells read, staged and written, weights."""
+    task = _task_of(problem)
+    facts = direct.facts(task)
+    moved = _cost.moved_bytes(problem) + facts.staged_bytes + facts.packed_bytes
+    return _cost.Cost(_cost.sum_flops(task), moved, facts.lane_use)
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> direct.PackedWeights | None:

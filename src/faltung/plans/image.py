@@ -15,6 +15,7 @@ import numpy as np
 from faltung.compiled import _jit, image
 from faltung.compiled.task import DirectTask
 from faltung.geometry.stencil import SlidingAxis
+from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._converting import CONVERTED_BYTES, run_converted
 from faltung.plans._pictures import is_passed, joins, kernel_axes, unknown_window
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     Axes = tuple[SlidingAxis, ...]
 
 __all__ = [
+    "cost",
     "name",
     "packing_shortcut",
     "prepare",
     "run",
+    "seconds",
     "shortcut",
     "supports",
     "workspace",
@@ -71,6 +74,19 @@ def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread."""
     own = image.facts(_task_of(problem)).workspace_bytes
     return own if problem.input_dtype == problem.dtype else own + 2 * CONVERTED_BYTES
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Multiply-adds with the loads and sums around them; cells read, staged and written."""
+    task = _task_of(problem)
+    facts = image.facts(task)
+    moved = _cost.moved_bytes(problem) + facts.staged_bytes
+    return _cost.Cost(_cost.sum_flops(task), moved, facts.lane_use)
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> image.PackedFilter | None:

@@ -14,6 +14,7 @@ import numpy as np
 from faltung.compiled import _jit
 from faltung.compiled.pooling import DTYPES, PoolAxis, PoolTask
 from faltung.geometry.stencil import SlidingAxis
+from faltung.plans import _cost
 from faltung.plans._compiler import missing_compiler
 from faltung.plans._footprint import require_cells
 from faltung.plans._pool_parts import (
@@ -30,7 +31,7 @@ from faltung.plans._resources import WORKSPACE
 from faltung.plans._rules import Morphology
 from faltung.typing import Array
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 
 name = "morphology"
 MOST_BOXES = 8
@@ -88,6 +89,17 @@ class Prepared(NamedTuple):
 
     structure: Array
     boxes: tuple[Ranges, ...]
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Comparisons or sums, one axis after the other; cells read and written."""
+    steps = prod(problem.output_shape) * sum(axis.taps for axis in problem.recipe.axes)
+    return _cost.Cost(steps * problem.compute_dtype.itemsize / 4, _cost.moved_bytes(problem))
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> Prepared | None:

@@ -11,13 +11,14 @@ ms (one core of an Emerald Rapids server). `tests/plans/test_ordering_plan.py` c
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
+from math import log2, prod
 from typing import Any, cast
 
 import numpy as np
 
 from faltung.geometry.border import source_index
 from faltung.geometry.stencil import SlidingAxis
+from faltung.plans import _cost
 from faltung.plans._blocks import Box, ranges
 from faltung.plans._environment import default_environment
 from faltung.plans._order import Comparison, Order, between, comparisons
@@ -26,7 +27,7 @@ from faltung.plans._resources import WORKSPACE
 from faltung.plans._rules import Reduction
 from faltung.typing import Array, IndexArray, Shape
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 
 name = "ordering"
 LEAST_CELLS = 2**12
@@ -78,6 +79,24 @@ def _block(problem: Problem) -> Shape:
         block.append(min(available, cells))
         cells = max(cells // available, 1)
     return tuple(reversed(block))
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Comparisons of wires, each a call of NumPy or two for each block.
+
+    Those of Batcher's network, whether looked at or not: to list them takes longer than to sort.
+    """
+    doublings = log2(max(problem.taps, 2))
+    steps = problem.taps * doublings * (doublings + 1) / 4
+    cells = prod(problem.output_shape)
+    blocks = -(-cells // prod(_block(problem)))
+    moved = 4 * steps * cells * problem.compute_dtype.itemsize
+    return _cost.Cost(0, moved, calls=blocks * steps)
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> bool:

@@ -22,12 +22,13 @@ from faltung.compiled import _jit, direct
 from faltung.compiled.scattering import place_table, run_scattered
 from faltung.geometry.stencil import SlidingAxis
 from faltung.geometry.transposed_axis import TransposedAxis
+from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
 from faltung.typing import Array
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 
 name = "phases"
 MOST_TAPS = 2**12
@@ -215,6 +216,22 @@ class Prepared(NamedTuple):
 
     packed: tuple[direct.PackedWeights, ...]
     bias: Array | None
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Those of the convolutions that the phases are; results are written cell by cell."""
+    done, wanted, moved = 0.0, 0.0, _cost.moved_bytes(problem)
+    tasks = _tasks(problem)
+    for task in tasks:
+        facts, flops = direct.facts(task), _cost.sum_flops(task)
+        wanted, done = wanted + flops, done + flops / facts.lane_use
+        moved += facts.staged_bytes + facts.packed_bytes
+    return _cost.Cost(wanted, moved, wanted / done if done else 1.0, max(len(tasks), 1))
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> Prepared | None:

@@ -17,6 +17,7 @@ from faltung.compiled import _jit
 from faltung.compiled.pooling import DTYPES, PoolAxis, PoolTask
 from faltung.geometry.adaptive_axis import AdaptiveAxis
 from faltung.geometry.stencil import SlidingAxis
+from faltung.plans import _cost
 from faltung.plans._compiler import missing_compiler
 from faltung.plans._pool_parts import (
     BAND_BYTES,
@@ -32,7 +33,7 @@ from faltung.plans._resources import WORKSPACE
 from faltung.plans._rules import Extreme, Mean, PowerSum, Reduction
 from faltung.typing import Array
 
-__all__ = ["name", "prepare", "run", "run_with_places", "supports", "workspace"]
+__all__ = ["cost", "name", "prepare", "run", "run_with_places", "seconds", "supports", "workspace"]
 
 name = "pooling"
 MOST_PLACES = 2**31 - 1
@@ -104,6 +105,17 @@ def workspace(problem: Problem) -> int:
     rule = problem.recipe.rule
     is_joined = isinstance(rule, Reduction) and rule.name == "range"
     return workspace_of(problem, _pooling_of(problem)) + BAND_BYTES * is_joined
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Comparisons or sums, one axis after the other; cells read and written."""
+    steps = prod(problem.output_shape) * sum(axis.taps for axis in problem.recipe.axes)
+    return _cost.Cost(steps * problem.compute_dtype.itemsize / 4, _cost.moved_bytes(problem))
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> bool | None:

@@ -15,6 +15,7 @@ from faltung.compiled import _jit
 from faltung.compiled.positions import PositionTask, run_positions, workspace_bytes
 from faltung.compiled.task import Axis, sum_type
 from faltung.geometry.stencil import SlidingAxis
+from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._conversion import sliding_boxes
 from faltung.plans._problem import Operands, Problem
@@ -23,7 +24,7 @@ from faltung.plans._rules import PositionSum
 from faltung.plans._windows import after, clear_blank, kernel_axis
 from faltung.typing import Array
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 
 name = "positions"
 MOST_BORDER = 2**16
@@ -71,6 +72,23 @@ class Prepared(NamedTuple):
 
     weight: Array
     bias: Array | None
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Multiply-adds; the weight, which is as large as all windows, is read once."""
+    item = _sum_dtype(problem).itemsize
+    weights = problem.recipe.groups * problem.taps * prod(problem.output_shape[2:])
+    if cast("PositionSum", problem.recipe.rule).is_shared:
+        weights *= problem.recipe.batch
+    else:
+        weights *= problem.recipe.filters * problem.recipe.channels
+    moved = _cost.moved_bytes(problem) + weights * item
+    return _cost.Cost(2 * problem.macs * item / 4, moved)
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> Prepared | None:

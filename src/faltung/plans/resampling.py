@@ -22,12 +22,13 @@ from faltung.compiled.interpolation import (
     run_interpolation,
 )
 from faltung.geometry.resize_axis import ResizeAxis
+from faltung.plans import _cost
 from faltung.plans._compiler import missing_compiler
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import Copy, Interpolation
 from faltung.typing import Array
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 
 name = "resampling"
 LEAST_COST = 2**14
@@ -81,6 +82,19 @@ def workspace(problem: Problem) -> int:
     axis, sampling = problem.recipe.axes[-1], _sampling(problem)
     itemsize = np.dtype(sampling.sums).itemsize if sampling else 0
     return line_bytes(axis.size, axis.outputs, itemsize)
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Products of all output rows; cells read and written."""
+    axes = [axis for axis in problem.recipe.axes if isinstance(axis, ResizeAxis)]
+    rows = problem.input_shape[0] * problem.input_shape[1] * prod(a.outputs for a in axes[:-1])
+    flops = 2 * rows * row_cost(_shapes(axes)) * problem.compute_dtype.itemsize / 4
+    return _cost.Cost(flops, _cost.moved_bytes(problem))
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> bool | None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from faltung.geometry.stencil import StencilAxis
+from faltung.plans import _cost
 from faltung.plans._environment import default_environment
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._resources import WORKSPACE
@@ -19,7 +20,7 @@ from faltung.plans._rounding import store_rounded
 from faltung.plans._rules import Interpolation
 from faltung.typing import Array
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 
 name = "separable"
 
@@ -53,6 +54,23 @@ def _plane_bytes(problem: Problem) -> int:
 def _order(problem: Problem) -> list[int]:
     axes = problem.recipe.axes
     return sorted(range(len(axes)), key=lambda place: axes[place].outputs / axes[place].size)
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """What lies between two axes is moved five times for each tap."""
+    sizes, moved, taps = [axis.size for axis in problem.recipe.axes], 0, 0
+    for place in _order(problem):
+        axis = problem.recipe.axes[place]
+        sizes[place] = axis.outputs
+        moved, taps = moved + 5 * axis.taps * prod(sizes), taps + axis.taps
+    planes = problem.input_shape[0] * problem.input_shape[1]
+    item, blocks = problem.compute_dtype.itemsize, -(-planes * _plane_bytes(problem) // WORKSPACE)
+    return _cost.Cost(0, planes * moved * item, calls=blocks * taps)
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> bool:

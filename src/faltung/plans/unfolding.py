@@ -12,13 +12,14 @@ from faltung.compiled.task import Axis, sum_type
 from faltung.compiled.unfolding import MOST_BUFFER, WindowTask, run_fold, run_unfold
 from faltung.geometry.stencil import SlidingAxis
 from faltung.geometry.transposed_axis import TransposedAxis
+from faltung.plans import _cost
 from faltung.plans._compiler import missing_compiler
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import Copy, Overlap
 from faltung.plans._windows import after, clear_blank, kernel_axis
 from faltung.typing import Array
 
-__all__ = ["name", "prepare", "run", "supports", "workspace"]
+__all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 
 name = "unfolding"
 LEAST_CELLS = 2**16
@@ -58,6 +59,18 @@ def workspace(problem: Problem) -> int:
     if not isinstance(problem.recipe.rule, Overlap):
         return 0
     return 8 * max(problem.output_shape[-1], 2**12) + 64
+
+
+def cost(problem: Problem) -> _cost.Cost:
+    """Cells read and written; those of a fold are added."""
+    is_fold = isinstance(problem.recipe.rule, Overlap)
+    adds = prod(problem.input_shape) * problem.dtype.itemsize / 4 if is_fold else 0
+    return _cost.Cost(adds, _cost.moved_bytes(problem))
+
+
+def seconds(problem: Problem) -> float:
+    """The predicted time of a call in one thread."""
+    return _cost.seconds(name, cost(problem))
 
 
 def prepare(problem: Problem, operands: Operands) -> bool | None:

@@ -1,0 +1,124 @@
+"""What a call will cost: work from shapes alone, prices by instruction set.
+
+An algorithm counts its work in a `Cost`; `seconds` multiplies it by the prices of that algorithm
+on this machine's level of `machine.LEVELS`. Prices are fitted to measured calls in one thread by
+``benchmarks/cost.py``, which prints them as they stand here, beside how far off they are. They
+need not be right in seconds, which differ from machine to machine; they must put the algorithms
+that can do a problem in the right order.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+from faltung.compiled import machine
+from faltung.compiled.task import DirectTask
+from faltung.plans._problem import Problem
+
+__all__ = [
+    "PRICES",
+    "Cost",
+    "Price",
+    "moved_bytes",
+    "price_of",
+    "seconds",
+    "shown_seconds",
+    "sum_flops",
+]
+
+
+class Cost(NamedTuple):
+    """The work of one call.
+
+    Parameters
+    ----------
+    flops : float
+        Operations on numbers of four bytes, two a multiply-add; those of wider numbers count as
+        many times as they fill more of a vector.
+    bytes : float
+        Bytes that are read, written and moved on the way.
+    lane_use : float
+        The share of the vectors' lanes that do work which is wanted.
+    calls : float
+        How often the fixed price of a call is due.
+    """
+
+    flops: float
+    bytes: float
+    lane_use: float = 1.0
+    calls: float = 1.0
+
+
+class Price(NamedTuple):
+    """Seconds of a call, of an operation and of a byte."""
+
+    call: float
+    flop: float
+    byte: float
+
+
+# By algorithm and the least level; a level without prices has those of the next lower one.
+PRICES: dict[str, dict[str, Price]] = {
+    "copying": {"generic": Price(5e-6, 0, 1.5e-10)},
+    "direct": {
+        "generic": Price(4e-6, 8e-11, 1.5e-10),
+        "avx2": Price(4e-6, 1.4e-11, 1.2e-10),
+        "avx512": Price(4e-6, 7e-12, 1.2e-10),
+    },
+    "image": {
+        "generic": Price(5e-6, 8e-11, 1.5e-10),
+        "avx2": Price(5e-6, 1.4e-11, 1.2e-10),
+        "avx512": Price(5e-6, 7e-12, 1.2e-10),
+    },
+    "morphology": {"generic": Price(1e-5, 1e-10, 1.5e-10)},
+    "ordering": {"generic": Price(3e-6, 0, 3e-11)},
+    "phases": {
+        "generic": Price(8e-6, 8e-11, 3e-10),
+        "avx2": Price(8e-6, 1.4e-11, 3e-10),
+        "avx512": Price(8e-6, 7e-12, 3e-10),
+    },
+    "pooling": {"generic": Price(8e-6, 1e-10, 1.5e-10)},
+    "positions": {"generic": Price(8e-6, 5e-11, 1.5e-10)},
+    "resampling": {"generic": Price(8e-6, 5e-11, 1.5e-10)},
+    "separable": {"generic": Price(1e-5, 0, 3e-10)},
+    "stencil": {"generic": Price(3e-5, 1e-11, 4e-10)},
+    "unfolding": {"generic": Price(6e-6, 5e-11, 1.5e-10)},
+}
+
+WIDTHS = {"float32": 1.0, "float64": 2.0, "uint32": 2.0, "uint64": 6.0}
+"""What a multiply-add of sums in a dtype costs beside one of float32."""
+
+
+def moved_bytes(problem: Problem) -> int:
+    """Bytes of input and output."""
+    inputs, outputs = prod(problem.input_shape), prod(problem.output_shape)
+    return inputs * problem.input_dtype.itemsize + outputs * problem.result_dtype.itemsize
+
+
+def sum_flops(task: DirectTask) -> float:
+    """Operations of a convolution, in those of float32."""
+    sums = task.sums
+    return 2 * task.macs * sums.parts**2 * WIDTHS[sums.dtype] if sums else 0.0
+
+
+def price_of(name: str) -> Price:
+    """The prices of an algorithm on this machine, as far as FALTUNG_MAX_ISA allows."""
+    by_level = PRICES[name]
+    level = machine.LEVELS.index(machine.isa())
+    return next(by_level[known] for known in machine.LEVELS[level::-1] if known in by_level)
+
+
+def seconds(name: str, cost: Cost) -> float:
+    """The predicted time of a call in one thread."""
+    price = price_of(name)
+    work = cost.flops / cost.lane_use * price.flop + cost.bytes * price.byte
+    return cost.calls * price.call + work
+
+
+def shown_seconds(time: float) -> str:
+    """A time in words: ``3.1 ms``."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if time >= 0.9995 * size:
+            return f"{time / size:.3g} {unit}"
+    return f"{time / 1e-6:.3g} µs"
