@@ -19,6 +19,7 @@ from faltung.compiled import words
 from faltung.compiled._jit import Job
 from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
+from faltung.compiled.lanes_schedule import LanesSchedule
 from faltung.compiled.memory import address_of
 from faltung.compiled.microkernel import AHEAD
 from faltung.compiled.packing import pack_fill, packing_of
@@ -42,6 +43,7 @@ __all__ = [
     "schedule_of",
     "steps_of",
     "take_workspace",
+    "tap_offsets",
 ]
 
 Strides = tuple[int, int, int, int, int]
@@ -103,7 +105,7 @@ def schedule_of(
     return make_schedule(shape, row, may_be_direct=False, may_be_flat=may_be_flat), shape
 
 
-def _tap_offsets(schedule: Schedule, size: int) -> NDArray[np.int64]:
+def tap_offsets(schedule: Schedule | LanesSchedule, size: int) -> NDArray[np.int64]:
     """Byte offsets of the taps of a chunk from the tile's first pixel in the staged planes."""
     cells_d, cells_h = (
         np.array(layout.copies, np.int64) * (box + layout.extra) + np.array(layout.shifts, np.int64)
@@ -160,7 +162,7 @@ def prepare(
         call[index] = value
     put_axes(call, shape.axes, schedule, x_steps, y_steps, keep)
     size, kind = row.element.size, row.element.dtype
-    offsets = _tap_offsets(schedule, size)
+    offsets = tap_offsets(schedule, size)
     if schedule.is_direct:
         offsets = np.arange(schedule.chunks.channels, dtype=np.int64) * x_steps[1]
         call[words.PLANE_SIZE] = x_steps[1]

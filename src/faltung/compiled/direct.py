@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from faltung.compiled import lanes
 from faltung.compiled.call import runner_of, schedule_of, steps_of
 from faltung.compiled.entry import Runner
+from faltung.compiled.lanes_schedule import LanesRow, find_lanes_row, suits
 from faltung.compiled.packing import pack_bias, pack_weights, packed_shape
 from faltung.compiled.schedule import MOST_WORKSPACE, Schedule, Shape, round_up
-from faltung.compiled.task import Axis, DirectTask
+from faltung.compiled.task import Axis, DirectTask, SumType
 from faltung.compiled.variants import Row, find_row
 
 __all__ = [
@@ -71,28 +73,56 @@ def facts(task: DirectTask) -> Facts:
     sums = task.sums
     if sums is None:
         return Facts("", task.macs, 0, 0, 0, f"there is no kernel for {task.dtype}")
-    row = find_row(sums.dtype)
-    schedule, shape = schedule_of(task, sums, row, None, None)
-    packed = prod(packed_shape(shape.groups, shape.rows, shape.channels, task.kernel_taps, row))
-    # Strides that do not join keep rows apart and inputs from being read where they lie.
-    apart, _ = schedule_of(task, sums, row, (1,) * 5, (1,) * 5)
-    needed = max(schedule.workspace, apart.workspace)
+    row, cut = row_of(task, sums), _cut_of(task, sums)
+    rows, channels = sums.parts * task.filters, sums.parts * task.channels
+    packed = prod(packed_shape(task.groups, rows, channels, task.kernel_taps, row))
     refusal = ""
-    if needed > MOST_WORKSPACE:
+    if cut.workspace > MOST_WORKSPACE:
         refusal = (
-            f"its smallest box of outputs stages {needed} bytes a thread, "
+            f"its smallest box of outputs stages {cut.workspace} bytes a thread, "
             f"more than the {MOST_WORKSPACE} allowed"
         )
     return Facts(
         row.id,
         task.macs,
-        needed,
+        cut.workspace,
         packed * row.element.size,
-        schedule.jobs,
+        cut.jobs,
         refusal,
-        _lane_use(schedule, shape, row),
-        schedule.jobs * shape.channels * schedule.plane_size,
+        cut.lane_use,
+        cut.staged_bytes,
     )
+
+
+def row_of(task: DirectTask, sums: SumType) -> Row | LanesRow:
+    """The kernels that a task runs; they depend on its channels and kernel, not on its size."""
+    row, rows, channels = find_lanes_row(sums.dtype), task.filters, task.channels
+    if row is not None and suits(sums.parts * channels, sums.parts * rows, task.kernel_taps, row):
+        return row
+    return find_row(sums.dtype)
+
+
+class _Cut(NamedTuple):
+    """What facts take from a schedule; the workspace is that of any strides of the arrays."""
+
+    jobs: int
+    workspace: int
+    lane_use: float
+    staged_bytes: int
+
+
+def _cut_of(task: DirectTask, sums: SumType) -> _Cut:
+    row, channels = row_of(task, sums), sums.parts * task.channels
+    if isinstance(row, LanesRow):
+        cut = lanes.schedule_of(task, sums, row)
+        staged = cut.jobs * channels * cut.plane_size
+        return _Cut(cut.jobs, cut.workspace, cut.lane_use, staged)
+    schedule, shape = schedule_of(task, sums, row, None, None)
+    # Strides that do not join keep rows apart and inputs from being read where they lie.
+    apart, _ = schedule_of(task, sums, row, (1,) * 5, (1,) * 5)
+    staged = schedule.jobs * channels * schedule.plane_size
+    workspace = max(schedule.workspace, apart.workspace)
+    return _Cut(schedule.jobs, workspace, _lane_use(schedule, shape, row), staged)
 
 
 def _lane_use(schedule: Schedule, shape: Shape, row: Row) -> float:
@@ -113,7 +143,7 @@ class PackedWeights(NamedTuple):
     weights: NDArray[Any]
     biases: NDArray[Any]
     has_bias: bool
-    row: Row
+    row: Row | LanesRow
     is_finite: bool
 
 
@@ -125,16 +155,26 @@ def pack(weight: NDArray[Any], task: DirectTask, bias: NDArray[Any] | None = Non
     """
     sums = task.sums
     assert sums is not None, task.dtype
-    packed, is_finite = pack_weights(weight, task.groups, task.dtype, sums)
-    biases = pack_bias(bias, task.filters * sums.parts, task.groups, task.dtype, sums)
-    return PackedWeights(packed, biases, bias is not None, find_row(sums.dtype), is_finite)
+    row = row_of(task, sums)
+    packed, is_finite = pack_weights(weight, task.groups, task.dtype, sums, row)
+    biases = pack_bias(bias, task.filters * sums.parts, task.groups, task.dtype, sums, row)
+    return PackedWeights(packed, biases, bias is not None, row, is_finite)
 
 
-def runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], row: Row, has_bias: bool) -> Runner:
+def runner(
+    task: DirectTask,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    row: Row | LanesRow,
+    has_bias: bool,
+    packs: bool = False,
+) -> Runner:
     """What runs a task on arrays of these strides, with weights and biases from `pack`."""
     sums = task.sums
     assert sums is not None, task.dtype
-    return runner_of(task, sums, row, has_bias, steps_of(x), steps_of(y))
+    if isinstance(row, LanesRow):
+        return lanes.runner_of(task, sums, row, has_bias, steps_of(x), steps_of(y), packs)
+    return runner_of(task, sums, row, has_bias, steps_of(x), steps_of(y), packs)
 
 
 def packing_runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], has_bias: bool) -> Runner:
@@ -144,8 +184,7 @@ def packing_runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], has_bias:
     """
     sums = task.sums
     assert sums is not None, task.dtype
-    row = find_row(sums.dtype)
-    return runner_of(task, sums, row, has_bias, steps_of(x), steps_of(y), packs=True)
+    return runner(task, x, y, row_of(task, sums), has_bias, packs=True)
 
 
 def run(task: DirectTask, x: NDArray[Any], packed: PackedWeights, y: NDArray[Any]) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from faltung.compiled import words as at
 from faltung.compiled._jit import Job, intrinsic, job
 from faltung.compiled.image_schedule import PictureSchedule
+from faltung.compiled.lanes_schedule import LanesSchedule
 from faltung.compiled.memory import word
 from faltung.compiled.schedule import Schedule
 from faltung.compiled.simd import Element, Emitter, Interpreter, memory
@@ -33,7 +34,9 @@ _MOST_CELLS = 2**13
 _OUTSIDE = -(2**63)
 
 
-def has_short_rows(axes: tuple[Axis, Axis, Axis], schedule: Schedule | PictureSchedule) -> bool:
+def has_short_rows(
+    axes: tuple[Axis, Axis, Axis], schedule: Schedule | PictureSchedule | LanesSchedule
+) -> bool:
     """Whether a table stages the input sooner than rows do."""
     plane = axes[1].outputs * axes[2].outputs
     is_whole = schedule.box_pixels >= plane if schedule.is_flat else True
@@ -47,7 +50,7 @@ def has_short_rows(axes: tuple[Axis, Axis, Axis], schedule: Schedule | PictureSc
 
 def gather_table(
     axes: tuple[Axis, Axis, Axis],
-    schedule: Schedule | PictureSchedule,
+    schedule: Schedule | PictureSchedule | LanesSchedule,
     steps: tuple[int, ...],
     lanes: int,
 ) -> NDArray[np.int64]:

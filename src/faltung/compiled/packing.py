@@ -13,9 +13,8 @@ from faltung.compiled import parallel, words
 from faltung.compiled._jit import Job, job
 from faltung.compiled.entry import Packing
 from faltung.compiled.memory import loader, put_word, storer, word
-from faltung.compiled.schedule import chunks_of, split_rows
+from faltung.compiled.schedule import Blocks, chunks_of, split_rows
 from faltung.compiled.task import SumType
-from faltung.compiled.variants import Row, find_row
 
 __all__ = ["pack_bias", "pack_fill", "pack_weights", "packed_shape", "packing_of", "to_sums"]
 
@@ -50,14 +49,14 @@ def _real_weights(weight: NDArray[Any], dtype: str, sums: SumType) -> NDArray[An
 
 
 def packed_shape(
-    groups: int, rows: int, channels: int, taps: int, row: Row
+    groups: int, rows: int, channels: int, taps: int, row: Blocks
 ) -> tuple[int, int, int]:
     """The shape of packed weights: groups, taps of all channels, rows filled up to whole blocks."""
     blocks, singles = split_rows(rows, row)
     return groups, channels * taps, blocks * row.rows + singles
 
 
-def packing_of(groups: int, rows: int, channels: int, taps: int, row: Row) -> Packing:
+def packing_of(groups: int, rows: int, channels: int, taps: int, row: Blocks) -> Packing:
     """The job that packs the weights of a convolution; `channels` and `rows` are a group's."""
     element = row.element
     blocks, singles = split_rows(rows, row)
@@ -139,7 +138,7 @@ def packer(size: int) -> Job:
 
 
 def pack_weights(
-    weight: NDArray[Any], groups: int, dtype: str, sums: SumType
+    weight: NDArray[Any], groups: int, dtype: str, sums: SumType, row: Blocks
 ) -> tuple[NDArray[Any], bool]:
     """Weights in the order of the kernels, see `packer`, and whether all are finite.
 
@@ -153,9 +152,10 @@ def pack_weights(
         Name of the weights' dtype.
     sums : SumType
         How they are summed.
+    row : Row or LanesRow
+        Whose kernels read them.
     """
     real = np.ascontiguousarray(_real_weights(weight, dtype, sums))
-    row = find_row(sums.dtype)
     _, channels, taps = real.shape
     rows = real.shape[0] // groups
     packed = np.empty(packed_shape(groups, rows, channels, taps, row), sums.dtype)
@@ -167,10 +167,9 @@ def pack_weights(
 
 
 def pack_bias(
-    bias: NDArray[Any] | None, rows: int, groups: int, dtype: str, sums: SumType
+    bias: NDArray[Any] | None, rows: int, groups: int, dtype: str, sums: SumType, row: Blocks
 ) -> NDArray[Any]:
     """Biases by group, filled up to whole blocks; zeros for None."""
-    row = find_row(sums.dtype)
     blocks, singles = split_rows(rows, row)
     packed = np.zeros((groups, blocks * row.rows + singles), sums.dtype)
     if bias is not None:

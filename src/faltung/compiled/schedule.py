@@ -7,8 +7,9 @@ and the kernel. All else here decides speed and memory, never a bit of the resul
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from faltung.compiled.simd import Element
 from faltung.compiled.task import Axis
 from faltung.compiled.variants import Row
 
@@ -16,6 +17,7 @@ __all__ = [
     "MOST_WORKSPACE",
     "Axis",
     "AxisLayout",
+    "Blocks",
     "Chunks",
     "Schedule",
     "Shape",
@@ -91,7 +93,23 @@ def chunks_of(channels: int, kernel_taps: int) -> Chunks:
     return Chunks(1, -(-kernel_taps // pieces))
 
 
-def split_rows(rows: int, row: Row) -> tuple[int, int]:
+class Blocks(Protocol):
+    """How output channels are packed: in blocks of `rows`, the last few perhaps one by one."""
+
+    @property
+    def element(self) -> Element:
+        """The lanes of the vectors."""
+
+    @property
+    def rows(self) -> int:
+        """Output channels of a block."""
+
+    @property
+    def most_singles(self) -> int:
+        """How many of the last ones are better packed one by one."""
+
+
+def split_rows(rows: int, row: Blocks) -> tuple[int, int]:
     """Blocks of rows, the last of them perhaps in part, and rows that are done one by one."""
     remainder = rows % row.rows
     singles = remainder if remainder <= row.most_singles else 0

@@ -124,6 +124,10 @@ class Interpreter:
         """Every second lane of two vectors, from lane `start` on, which is 0 or 1."""
         return np.concatenate([first, second])[start::2]
 
+    def pick(self, first: Value, second: Value, places: Sequence[int]) -> Value:
+        """The lanes at some places, counted on from the first vector through the second."""
+        return np.concatenate([first, second])[list(places)]
+
     def store_some(self, vector: Value, address: Value, count: Value) -> None:
         """Write the first `count` lanes, perhaps all of them or none."""
         some = vector[: max(0, count)]
@@ -145,6 +149,28 @@ class Interpreter:
         """``left + right``."""
         with np.errstate(all="ignore"):
             return left + right
+
+    def multiply(self, left: Value, right: Value) -> Value:
+        """``left * right``."""
+        with np.errstate(all="ignore"):
+            return left * right
+
+    def subtract(self, left: Value, right: Value) -> Value:
+        """``left - right``."""
+        with np.errstate(all="ignore"):
+            return left - right
+
+    def minus_product(self, left: Value, right: Value, total: Value) -> Value:
+        """``total - left * right``, rounded as `multiply_add` is."""
+        return self.multiply_add(-left, right, total)
+
+    def exchange(self, first: Value, second: Value, distance: int) -> tuple[Value, Value]:
+        """Squares of `distance` lanes changed over between two vectors: a step of a transpose.
+
+        For 2: ``a b c d`` and ``e f g h`` become ``a b e f`` and ``c d g h``.
+        """
+        pairs = np.stack([first, second]).reshape(2, -1, 2, distance)
+        return pairs[:, :, 0].swapaxes(0, 1).ravel(), pairs[:, :, 1].swapaxes(0, 1).ravel()
 
     def at_least(self, vector: Value, floor: Value) -> Value:
         """``floor`` where a lane is smaller; NaN is not smaller and stays. Integers as they are."""
@@ -247,9 +273,12 @@ class Emitter:
 
     def every_second(self, first: Value, second: Value, start: int) -> Value:
         """``shufflevector``."""
-        lanes, places = self.element.lanes, range(start, 2 * self.element.lanes, 2)
-        mask = self._ir.Constant(self._ir.VectorType(self._ir.IntType(32), lanes), list(places))
-        return self._builder.shuffle_vector(first, second, mask)
+        return self.pick(first, second, range(start, 2 * self.element.lanes, 2))
+
+    def pick(self, first: Value, second: Value, places: Sequence[int]) -> Value:
+        """``shufflevector``."""
+        kind = self._ir.VectorType(self._ir.IntType(32), len(places))
+        return self._builder.shuffle_vector(first, second, self._ir.Constant(kind, list(places)))
 
     def store_some(self, vector: Value, address: Value, count: Value) -> None:
         """``llvm.masked.store``: lanes that are left out are not touched."""
@@ -285,6 +314,34 @@ class Emitter:
         """``fadd`` or ``add``."""
         builder = self._builder
         return builder.fadd(left, right) if self.element.is_float else builder.add(left, right)
+
+    def multiply(self, left: Value, right: Value) -> Value:
+        """``fmul`` or ``mul``."""
+        builder = self._builder
+        return builder.fmul(left, right) if self.element.is_float else builder.mul(left, right)
+
+    def subtract(self, left: Value, right: Value) -> Value:
+        """``fsub`` or ``sub``."""
+        builder = self._builder
+        return builder.fsub(left, right) if self.element.is_float else builder.sub(left, right)
+
+    def minus_product(self, left: Value, right: Value, total: Value) -> Value:
+        """``fneg``, which becomes a part of the multiply-add, or ``neg``."""
+        builder = self._builder
+        negative = builder.fneg(left) if self.element.is_float else builder.neg(left)
+        return self.multiply_add(negative, right, total)
+
+    def exchange(self, first: Value, second: Value, distance: int) -> tuple[Value, Value]:
+        """Two times ``shufflevector``."""
+        ir, lanes = self._ir, self.element.lanes
+
+        def pick(start: int) -> Value:
+            places = [start + i - (i & distance) + (lanes if i & distance else 0)
+                      for i in range(lanes)]  # fmt: skip
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), places)
+            return self._builder.shuffle_vector(first, second, mask)
+
+        return pick(0), pick(distance)
 
     def at_least(self, vector: Value, floor: Value) -> Value:
         """``fcmp olt`` and ``select``: false for NaN, which so stays."""

@@ -1,0 +1,94 @@
+"""The sweep over a box whose tiles have output channels in their lanes.
+
+It takes the place of `sweep.sweep_box` in the job of the direct convolution. Cells are staged as
+they are, so the words of the axes count cells: a box of n outputs has n times the stride of them.
+"""
+
+from __future__ import annotations
+
+from faltung.compiled import lanes_tile as tile
+from faltung.compiled import words as at
+from faltung.compiled._jit import job
+from faltung.compiled.memory import invoke, put_word, word
+
+__all__ = ["CALL_WORDS", "sweep_lanes"]
+
+CALL_WORDS = (
+    STRIDE_D, STRIDE_H, STRIDE_W, TILE_ROWS, RANGE, ROW_SIZE, KEPT_D, KEPT_H, VECTORS, REST, STORE,
+    TURNED_PITCH,
+) = range(at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 13)  # fmt: skip
+"""Words of the call behind those of `words.DIRECT_WORDS`.
+
+Strides of the outputs in cells; rows of pixels of a tile; channels whose weights stay in L2 while
+all tiles of a box go through them; with one vector a pixel the bytes of the sums of a row in whole
+tiles, and from one depth and one row to the next, 0 where sums are stored at once; vectors of a
+tile; the strip with one vector, for a last odd one; the job that stores a row, and the pitch of the
+tile it may store to.
+"""
+
+_AXIS_D, _AXIS_H, _AXIS_W = (8 * (at.AXES + axis * at.AXIS_SIZE) for axis in range(3))
+
+
+@job
+def sweep_lanes(block: int, call: int, _number: int) -> None:
+    """All outputs of the box, from the channels that are staged; stored after the last of them."""
+    axis_d, axis_h, axis_w = call + _AXIS_D, call + _AXIS_H, call + _AXIS_W
+    stride_d, stride_h, stride_w = (
+        word(call, STRIDE_D),
+        word(call, STRIDE_H),
+        word(call, STRIDE_W),
+    )
+    depths, rows = word(block, at.BOX_DS) // stride_d, word(block, at.BOX_HS) // stride_h
+    count, size, lanes = (
+        word(block, at.BOX_WS) // stride_w,
+        word(call, at.SIZE),
+        word(call, at.BLOCK_ROWS),
+    )
+    pitch = word(axis_w, at.SLOTS) * size
+    plane = word(axis_h, at.COPIES) * word(axis_h, at.SLOTS) * pitch
+    tile_rows = word(call, TILE_ROWS)
+    x_box, scratch = block + word(call, at.STAGED_AT), word(block, at.SCRATCH)
+    y_box = word(block, at.BOX_Y) + word(block, at.BOX_D) // stride_d * word(axis_d, at.Y_STEP)
+    y_box += word(block, at.BOX_H) // stride_h * word(axis_h, at.Y_STEP)
+    y_box += word(block, at.BOX_W) // stride_w * word(axis_w, at.Y_STEP)
+    first, staged_end = word(block, at.CHANNEL), word(block, at.CHANNEL_END)
+    together, channel_size = word(call, RANGE), word(call, at.PLANE_SIZE)
+    is_final = staged_end >= word(call, at.CHANNELS)
+    put_word(block, tile.X_PITCH, stride_h * pitch)
+    put_word(block, at.TILE_PITCH, word(call, TURNED_PITCH))
+    put_word(block, at.TILE_PIXELS, count)
+    number, end = word(block, at.BOX_BLOCK), word(block, at.BOX_BLOCK) + word(block, at.BOX_BLOCKS)
+    while number < end:
+        vectors, function = word(call, VECTORS), word(call, at.WIDE)
+        if end - number < vectors:
+            vectors, function = 1, word(call, REST)
+        kept_d, kept_h = vectors * word(call, KEPT_D), vectors * word(call, KEPT_H)
+        put_word(block, tile.OUT_ROW, vectors * word(call, ROW_SIZE))
+        put_word(block, at.TILE_FIRST, number * lanes)
+        put_word(block, at.TILE_BLOCKS, vectors)
+        put_word(block, at.TILE_STEP, vectors * lanes * size)
+        for channel in range(first, staged_end, together):
+            is_last = is_final and channel + together >= staged_end
+            put_word(block, at.CHANNEL, channel)
+            put_word(block, at.CHANNEL_END, min(channel + together, staged_end))
+            x_range = x_box + (channel - first) * channel_size
+            for d in range(depths):
+                for row in range(0, rows, tile_rows):
+                    x = x_range + d * stride_d * plane + row * stride_h * pitch
+                    sums = scratch + d * kept_d + row * kept_h
+                    put_word(block, at.TILE_X, x)
+                    put_word(block, at.TILE, sums)
+                    put_word(block, at.TILE_VALID, count)
+                    invoke(function, block, call, 0)
+                    if is_last:
+                        y = y_box + d * word(axis_d, at.Y_STEP) + row * word(axis_h, at.Y_STEP)
+                        for _row in range(min(tile_rows, rows - row)):
+                            put_word(block, at.TILE, sums)
+                            put_word(block, at.TILE_Y, y)
+                            invoke(word(call, STORE), block, call, 0)
+                            sums += vectors * word(call, ROW_SIZE)
+                            y += word(axis_h, at.Y_STEP)
+        scratch += word(call, at.SCRATCH_KEEPS) * vectors
+        number += vectors
+    put_word(block, at.CHANNEL, first)
+    put_word(block, at.CHANNEL_END, staged_end)
