@@ -29,8 +29,9 @@ from faltung.compiled.variants import find_row
 __all__ = ["Cut", "Declined", "Spectra", "cut", "run"]
 
 _SIZES = tuple(2**power for power in range(1, 12))
-_MOST_SIZE = 512  # points of an axis: a vector of lines then fills the first-level cache
+_MOST_SIZE = 2048  # points of an axis
 _MOST_SPECTRUM = 128 << 20
+_KEPT_SPECTRA = 4  # of one operator, for inputs of different sizes
 _WEIGHED_BYTES = 16 << 20  # of kernels that are transformed at once
 
 # What a point costs, in operations: to stage it and put it, to fetch and put back rows, and, for
@@ -134,9 +135,7 @@ def _cut(task: DirectTask, sizes: tuple[int, int, int]) -> Cut:
     far += 0.0 if products == 1 else 8.0
     jobs = max(task.batch, 1) * task.groups * pairs
     each = count * (planes * (5 * log2(count) + _POINT + far) / 1.0 + products * 8)
-    return Cut(
-        sizes, tuple(outputs), tuple(boxes), _is_line(task), pairs, jobs * each
-    )  # type: ignore[arg-type]  # three of each
+    return Cut(sizes, tuple(outputs), tuple(boxes), _is_line(task), pairs, jobs * each)  # type: ignore[arg-type]  # three of each
 
 
 @lru_cache(maxsize=1024)
@@ -191,7 +190,10 @@ class Spectra:
         key = found.sizes, found.is_line, dtype, tuple(axis.dilation for axis in task.axes)
         spectrum = self._kept.get(key)
         if spectrum is None:
-            spectrum = self._kept[key] = _weigh(self.weight, task, found, dtype)
+            spectrum = _weigh(self.weight, task, found, dtype)
+            if len(self._kept) >= _KEPT_SPECTRA:
+                self._kept = {}
+            self._kept[key] = spectrum
         return spectrum
 
 

@@ -82,7 +82,9 @@ def _stage(element: Element, dtype: str) -> Kernel:
                     stop = max(start, min(count, length - position))
                     for i in range(start):
                         cell = source_of(axis_w, position + i)
-                        store(row, i, fill if cell < 0 else numpy_type(load(source + cell * step, 0)))
+                        store(
+                            row, i, fill if cell < 0 else numpy_type(load(source + cell * step, 0))
+                        )
                     inside = source + position * step
                     if step == item:
                         for i in range(start, stop):
@@ -92,7 +94,9 @@ def _stage(element: Element, dtype: str) -> Kernel:
                             store(row, i, numpy_type(load(inside + i * step, 0)))
                     for i in range(stop, count):
                         cell = source_of(axis_w, position + i)
-                        store(row, i, fill if cell < 0 else numpy_type(load(source + cell * step, 0)))
+                        store(
+                            row, i, fill if cell < 0 else numpy_type(load(source + cell * step, 0))
+                        )
                 if word(call, IS_LINE):
                     position += count
 

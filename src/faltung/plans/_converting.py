@@ -15,7 +15,7 @@ from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._problem import Problem
 from faltung.typing import Array
 
-__all__ = ["CONVERTED_BYTES", "run_converted"]
+__all__ = ["CONVERTED_BYTES", "converted_part", "run_converted"]
 
 CONVERTED_BYTES = 3 * 2**20
 """How much of an input of another dtype is converted at once, in the dtype of the result."""
@@ -39,7 +39,7 @@ def run_converted(
     ]
     for sample, box in product(range(len(x)), product(*cuts)):
         samples = slice(sample, sample + 1)
-        part, inner = _converted_part(problem, axes, x[samples], box)
+        part, inner = converted_part(problem, axes, x[samples], box)
         outputs = (samples, slice(None), *(slice(cut.start, cut.stop) for cut in box))
         run_box(inner, part, y[outputs])
 
@@ -58,7 +58,7 @@ def _converted_outputs(axes: tuple[SlidingAxis, ...], cell_bytes: int) -> list[i
     return counts
 
 
-def _converted_part(
+def converted_part(
     problem: Problem, axes: tuple[SlidingAxis, ...], x: Array, box: tuple[range, ...]
 ) -> tuple[Array, tuple[SlidingAxis, ...]]:
     """The cells that a box of outputs sees, padding filled in, and its axes without borders."""
