@@ -61,19 +61,26 @@ class PackedFactors(NamedTuple):
     weights : array, (O, terms, depth + height + width)
         The factors of each filter's terms, behind each other; with more than one plane there is
         one term.
-    biases : array, (O,)
-        Zeros for none.
+    biases : array, (O + 1,)
+        Zeros for none; the last one is where a run notes that a result is not finite.
     has_bias : bool
         Whether there are any.
+    checks : bool
+        Whether results are looked at: a pass may overflow where the sum does not.
     """
 
     weights: NDArray[Any]
     biases: NDArray[Any]
     has_bias: bool
+    checks: bool
 
 
 def pack(
-    factors: NDArray[Any], task: DirectTask, bias: NDArray[Any] | None = None
+    factors: NDArray[Any],
+    task: DirectTask,
+    bias: NDArray[Any] | None = None,
+    *,
+    checks: bool = False,
 ) -> PackedFactors:
     """Factors of shape (O, terms, depth + height + width) and biases of shape (O,).
 
@@ -82,12 +89,12 @@ def pack(
     """
     sums = task.sums
     assert sums is not None, task.dtype
-    weights, biases = factors, np.zeros(len(factors), sums.dtype)
+    weights, biases = factors, np.zeros(len(factors) + 1, sums.dtype)
     if factors.dtype.name != sums.dtype:
         weights = to_sums(factors, task.dtype, sums)
     if bias is not None:
-        biases[:] = to_sums(np.ascontiguousarray(bias), task.dtype, sums)
-    return PackedFactors(np.ascontiguousarray(weights), biases, bias is not None)
+        biases[:-1] = to_sums(np.ascontiguousarray(bias), task.dtype, sums)
+    return PackedFactors(np.ascontiguousarray(weights), biases, bias is not None, checks)
 
 
 class _Words:
@@ -103,7 +110,9 @@ class _Words:
         return int(self.arrays[-1].ctypes.data)
 
 
-def _put_passes(task: DirectTask, terms: int, schedule: PassSchedule, row: Row, made: _Words) -> None:
+def _put_passes(
+    task: DirectTask, terms: int, schedule: PassSchedule, row: Row, made: _Words
+) -> None:
     """Write what belongs to the passes; compiles their strips."""
     axis_d, axis_h, axis_w = task.axes
     size = row.element.size
@@ -149,9 +158,14 @@ def _put_passes(task: DirectTask, terms: int, schedule: PassSchedule, row: Row, 
 
 @lru_cache(maxsize=256)
 def _runner_of(
-    task: DirectTask, row: Row, terms: int, has_bias: bool, x_steps: Strides, y_steps: Strides
+    task: DirectTask,
+    row: Row,
+    form: tuple[int, bool, bool],
+    x_steps: Strides,
+    y_steps: Strides,
 ) -> Runner:
-    """What runs a kind of call; compiles what it needs."""
+    """What runs a kind of call; compiles what it needs. The form: terms, has_bias, checks."""
+    terms, has_bias, checks = form
     sums = task.sums
     assert sums is not None, task.dtype
     schedule, made = make_schedule(task, row), _Words()
@@ -205,26 +219,24 @@ def _runner_of(
         words.SWEEP: address_of(at.sweep_planes),
         words.FINISH: address_of(finish(sums.dtype, sums.memory)),
         at.FILTER_STEP: y_steps[1],
+        at.CHECK: address_of(at.note_overflow(sums.dtype)) if checks else 0,
+        at.NOTE_AT: task.groups * task.filters * size,
     }.items():
         call[index] = value
     kind_of_call = Call(convolve_box, call, schedule.jobs, schedule.workspace, False, item)
     return make_runner(kind_of_call, None, take_workspace, give_back, tuple(made.arrays))
 
 
-def runner(
-    task: DirectTask, x: NDArray[Any], y: NDArray[Any], packed: PackedFactors
-) -> Runner:
+def runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], packed: PackedFactors) -> Runner:
     """What runs a task on arrays of these strides, with factors and biases of this form."""
     sums = task.sums
     assert sums is not None, task.dtype
-    terms = packed.weights.shape[1]
-    return _runner_of(
-        task, find_row(sums.dtype), terms, packed.has_bias, steps_of(x), steps_of(y)
-    )
+    form = packed.weights.shape[1], packed.has_bias, packed.checks
+    return _runner_of(task, find_row(sums.dtype), form, steps_of(x), steps_of(y))
 
 
-def run(task: DirectTask, x: NDArray[Any], packed: PackedFactors, y: NDArray[Any]) -> None:
-    """Compute a task into `y`.
+def run(task: DirectTask, x: NDArray[Any], packed: PackedFactors, y: NDArray[Any]) -> bool:
+    """Compute a task into `y`; whether a result is not finite, if that is looked at.
 
     Parameters
     ----------
@@ -239,6 +251,8 @@ def run(task: DirectTask, x: NDArray[Any], packed: PackedFactors, y: NDArray[Any
         Likewise of any strides; must not overlap `x`.
     """
     if y.size == 0:
-        return
-    status = runner(task, x, y, packed)(x, y, packed.weights, packed.biases)
+        return False
+    biases = packed.biases.copy() if packed.checks else packed.biases
+    status = runner(task, x, y, packed)(x, y, packed.weights, biases)
     assert status == 0, "unaligned input"
+    return bool(biases[-1] != 0)

@@ -8,19 +8,23 @@ of one row.
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
+
 from faltung.compiled import image_tile as tile
 from faltung.compiled import words as at
-from faltung.compiled._jit import job, kernel
-from faltung.compiled.memory import invoke, put_word, word
+from faltung.compiled._jit import Job, job, kernel
+from faltung.compiled.memory import invoke, loader, put_word, storer, word
 
-__all__ = ["CALL_WORDS", "PIECE_WORDS", "sweep_planes", "sweep_strip"]
+__all__ = ["CALL_WORDS", "PIECE_WORDS", "note_overflow", "sweep_planes", "sweep_strip"]
 
 CALL_WORDS = (
     FILTER_WEIGHTS, FILTER_STEP, DILATION, STRIP_ROWS, STRIP_PLANES, SEGMENT, SWEEP_STRIP,
     TERMS, TERM_WEIGHTS, CHANNEL_TERMS, PLANE_PIECES, PLANE_TABLE, ROW_PIECES, ROW_TABLE, ALONG,
     ALONG_WEIGHT, ALONG_OFFSETS, ALONG_TAPS, NO_OFFSET, ROWS_AT, ROWS_PITCH, SUMS_AT, SUMS_PITCH,
-    PLANES_AT, PLANES_PITCH,
-) = range(at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 26)  # fmt: skip
+    PLANES_AT, PLANES_PITCH, CHECK, NOTE_AT,
+) = range(at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 28)  # fmt: skip
 """Words of the call behind those of `words.DIRECT_WORDS`."""
 
 PIECE_WORDS = PIECE_JOB, PIECE_FIRST, PIECE_WEIGHT = range(3)
@@ -65,6 +69,30 @@ def _sum_across(
             piece += 24
 
 
+@cache
+def note_overflow(dtype: str) -> Job:
+    """The job that looks whether the sums that were just written are finite, and notes it if not.
+
+    Those of floats are not where all bits of the exponent are set.
+    """
+    kind = "uint32" if dtype == "float32" else "uint64"
+    exponent = np.array(np.inf, dtype).view(kind)[()]
+    load, store, one = loader(kind), storer(dtype), np.dtype(dtype).type(1)
+
+    @job
+    def run_check(block: int, call: int, _number: int) -> None:
+        largest, row = exponent - exponent, word(block, at.OUT)
+        for _row in range(word(block, at.TILE_ROWS)):
+            for i in range(word(block, at.TILE_VALID)):
+                bits = load(row, i) & exponent
+                largest = max(largest, bits)
+            row += word(block, at.PITCH)
+        if largest == exponent:
+            store(word(call, at.BIASES) + word(call, NOTE_AT), 0, one)
+
+    return run_check
+
+
 @job
 def sweep_strip(block: int, call: int, _number: int) -> None:
     """All terms of one strip of outputs, whose place is in the block."""
@@ -106,6 +134,8 @@ def sweep_strip(block: int, call: int, _number: int) -> None:
             put_word(block, tile.COUNT, (count + columns - 1) // columns * columns)
         invoke(word(call, ALONG), block, call, 0)
         weights += word(call, TERM_WEIGHTS)
+    if word(call, CHECK) != 0:
+        invoke(word(call, CHECK), block, call, 0)
     if not is_plain:
         put_word(block, at.TILE, sums)
         put_word(block, at.TILE_PITCH, sums_pitch)
@@ -143,7 +173,11 @@ def sweep_planes(block: int, call: int, _number: int) -> None:
     y_box = word(block, at.BOX_Y) + word(block, at.BOX_D) * word(axis_d, at.Y_STEP)
     y_box += word(block, at.BOX_H) * word(axis_h, at.Y_STEP)
     y_box += word(block, at.BOX_W) * word(axis_w, at.Y_STEP)
-    depth, strip, pieces = word(block, at.BOX_DS), word(call, STRIP_PLANES), word(call, PLANE_PIECES)
+    depth, strip, pieces = (
+        word(block, at.BOX_DS),
+        word(call, STRIP_PLANES),
+        word(call, PLANE_PIECES),
+    )
     planes, planes_pitch = block + word(call, PLANES_AT), word(call, PLANES_PITCH)
     for _filter in range(word(call, at.ROWS)):
         for first in range(0, depth, strip):
