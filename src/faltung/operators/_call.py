@@ -280,7 +280,9 @@ class Door:
         operands = operands_of(self.record, bound, arrays)
         prepared = _select.prepare(bound.problem, bound.plan, operands)
         y = finish_all(bound, prepared, beside(bound, operands), x, arrays.values(), out)
-        if key is not None and out is None and key not in self.shortcuts:
+        # What comes after a plan that declined these weights may be wrong for others.
+        is_first = prepared.algorithm is bound.plan.chosen
+        if is_first and key is not None and out is None and key not in self.shortcuts:
             if len(self.shortcuts) >= KEPT:
                 self.shortcuts.clear()
             self.shortcuts[key] = function_shortcut(bound, prepared, x, operands)
