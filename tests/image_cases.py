@@ -8,7 +8,7 @@ from direct_oracle import axis, numpy_dtype, random_values, reference, relaid, s
 from faltung.compiled import image
 from faltung.compiled.task import Axis, DirectTask, RoundedTask
 
-KERNELS = ((3, 3), (1, 5), (3, 8), (11, 3), (3, 70))
+KERNELS = ((1, 3, 3), (1, 1, 5), (1, 3, 8), (1, 11, 3), (1, 3, 70), (3, 3, 3), (1, 1, 40))
 HEIGHTS = (1, 8, 16, 33, 70)
 WIDTHS = (1, 2, 7, 15, 16, 17, 31, 32, 33, 64, 100, 300)
 
@@ -17,9 +17,14 @@ def draw_task(rng, dtype):
     """A task with borders of random cells, strides and dilations."""
     kernel = KERNELS[rng.integers(len(KERNELS))]
     sizes = int(rng.choice(HEIGHTS)), int(rng.choice(WIDTHS))
-    axes, stride = [Axis(n := int(rng.integers(1, 3)), n, 1)], int(rng.choice([1, 1, 1, 2]))
-    for place, (size, taps) in enumerate(zip(sizes, kernel, strict=True)):
-        dilation = int(rng.choice([1, 1, 2, 3])) if stride == 1 or place == 1 else 1
+    stride = int(rng.choice([1, 1, 1, 2]))
+    deep = int(rng.integers(1, 3))
+    axes = [Axis(deep, deep, 1)]
+    if kernel[0] > 1:
+        axes[0] = axis(deep + 3, kernel[0], stride, 1, int(rng.integers(3)), 1)
+    for place, (size, taps) in enumerate(zip(sizes, kernel[1:], strict=True)):
+        is_spread = (stride == 1 or place == 1) and taps < 40
+        dilation = int(rng.choice([1, 1, 2, 3])) if is_spread else 1
         before, after = (int(cells) for cells in rng.integers(0, 6, 2))
         before += max(0, dilation * (taps - 1) + 1 - size - before - after)
         border = rng if rng.random() < 0.5 else None

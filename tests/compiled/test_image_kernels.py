@@ -12,7 +12,7 @@ from direct_oracle import axis, random_values, reference, shapes_of, task_2d
 from faltung.compiled import _jit, machine, parallel
 from faltung.compiled.casts import narrowing, widening
 from faltung.compiled.image import facts, pack, run
-from faltung.compiled.image_schedule import pieces_of
+from faltung.compiled.image_pieces import FOLD, order_of, pieces_of
 from faltung.compiled.image_tile import PictureTile, tile
 from faltung.compiled.schedule import MOST_WORKSPACE
 from faltung.compiled.simd import Element
@@ -24,6 +24,16 @@ COUNTS = {
     "float32": 60, "float64": 12, "float16": 8, "uint8": 12, "int16": 8, "uint16": 8, "int64": 6,
     "bool": 6,
 }  # fmt: skip
+
+
+def task_1d(length, taps, stride=1):
+    one = Axis(1, 1, 1)
+    return DirectTask(1, 1, 1, 1, (one, one, axis(length, taps, stride)), "float32")
+
+
+def task_3d(lengths, kernel):
+    axes = tuple(axis(length, kernel, 1, 1, kernel // 2, kernel // 2) for length in lengths)
+    return DirectTask(1, 1, 1, 1, axes, "float32")
 
 
 def normal(task, seed=0):
@@ -134,7 +144,10 @@ def test_rounding_is_that_of_the_direct_kernel():
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_threads_do_not_change_bits(threads):
     before = parallel.get_num_threads()
-    tasks = [task_2d(1, 1, 300, 200, 5, 2), task_2d(2, 2, 70, 90, 11, 5), task_2d(1, 1, 9, 9000)]
+    tasks = [
+        task_2d(1, 1, 300, 200, 5, 2), task_2d(2, 2, 70, 90, 11, 5), task_2d(1, 1, 9, 9000),
+        task_1d(30_000, 101), task_3d((20, 30, 40), 5),
+    ]  # fmt: skip
     try:
         for task in tasks:
             x, weight = normal(task)
@@ -164,6 +177,29 @@ def test_bits_depend_on_the_window_alone(kernel):
         assert np.array_equal(mine, y[..., top : top + rows, left : left + columns])
 
 
+@pytest.mark.parametrize(("taps", "stride"), [(63, 1), (101, 2)])
+def test_bits_of_a_signal_do_not_depend_on_the_place(taps, stride):
+    whole = task_1d(9000, taps, stride)
+    x, weight = normal(whole)
+    y = compute(whole, x, weight)[0, 0, 0, 0]
+    for length, start in ((taps, 12), (taps + 40, 300), (700, 5000)):
+        cells = np.ascontiguousarray(x[..., start : start + length])
+        mine = compute(task_1d(length, taps, stride), cells, weight)[0, 0, 0, 0]
+        assert np.array_equal(mine, y[start // stride :][: len(mine)])
+
+
+@pytest.mark.parametrize("taps", [40, 63])
+def test_special_values_of_a_signal_stay_in_their_windows(taps):
+    task = task_1d(700, taps)
+    x, weight = normal(task)
+    x[..., 350] = np.inf
+    with np.errstate(invalid="ignore"):
+        expected = reference(task, x, weight).ravel()
+    y = compute(task, x, weight).ravel()
+    assert np.array_equal(np.isfinite(y), np.isfinite(expected))
+    assert np.isfinite(y).sum() == y.size - taps
+
+
 @pytest.mark.parametrize("kernel", [2, 5, 19])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_special_values_stay_in_their_windows(kernel, value):
@@ -185,12 +221,24 @@ def test_subnormal_numbers_are_kept():
 
 
 def test_pieces_hold_every_tap_once():
-    for channels, rows, columns, stride in ((1, 3, 3, 1), (2, 31, 130, 1), (3, 17, 2, 3)):
-        seen = np.zeros((channels, rows, columns), int)
-        for channel, row, height, column, width in pieces_of(channels, rows, columns, stride):
-            assert row % stride == 0
-            seen[channel, row : row + height, column : column + width] += 1
-        assert (seen == 1).all()
+    for channels, kernel, stride in (
+        (1, (1, 3, 3), 1), (2, (1, 31, 130), 1), (3, (1, 17, 2), 3), (2, (9, 9, 9), 2),
+        (1, (1, 1, 20), 1),
+    ):  # fmt: skip
+        pieces = pieces_of(channels, kernel, (stride, 1), False)
+        order = order_of(pieces, channels, kernel)
+        assert sorted(order) == list(range(channels * np.prod(kernel)))
+        assert all(column.row % stride == 0 for piece in pieces for column in piece.columns)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+@pytest.mark.parametrize("taps", [96, 101, 300])
+def test_a_folded_line_holds_every_tap_once(taps, stride):
+    pieces = pieces_of(2, (1, 1, taps), (1, stride), True)
+    assert sorted(order_of(pieces, 2, (1, 1, taps))) == list(range(2 * taps))
+    for piece in pieces:
+        assert piece.column_step == FOLD * stride
+        assert len(piece.columns) * piece.rows <= 512
 
 
 def test_workspace_is_bounded():

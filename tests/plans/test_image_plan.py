@@ -107,12 +107,13 @@ def algorithm_of(x_shape, weight_shape, dtype="float32", **parameters):
 def test_it_is_chosen_for_pictures_by_shape_alone():
     assert algorithm_of((1, 1, 300, 200), (1, 1, 3, 3)) == "image"
     assert algorithm_of((1, 64, 30, 30), (64, 1, 3, 3), groups=64) == "image"
-    assert algorithm_of((1, 1, 300, 200, 3), (1, 1, 9, 9, 1)) == "image"
+    assert algorithm_of((1, 1, 300, 200, 3), (1, 1, 3, 3, 1)) == "image"
     assert algorithm_of((1, 1, 9, 9), (1, 1, 3, 3)) == "stencil"
     assert algorithm_of((1, 64, 30, 30), (64, 64, 3, 3)) == "direct"
     assert algorithm_of((1, 1, 300, 200), (1, 1, 1, 1)) == "direct"
     assert algorithm_of((1, 1, 900, 900), (1, 1, 3, 3), stride=5) == "direct"
-    assert algorithm_of((1, 1, 30, 30, 30), (1, 1, 3, 3, 3)) == "direct"
+    assert algorithm_of((1, 1, 30, 30, 30), (1, 1, 3, 3, 3)) == "image"
+    assert algorithm_of((1, 1, 9000), (1, 1, 63)) == "image"
     assert algorithm_of((1, 1, 300, 200), (1, 1, 3, 3), "complex64") == "direct"
 
 
@@ -224,7 +225,7 @@ def test_what_rounding_does_not_know_goes_the_long_way():
 
 
 def test_describe_tells_the_workspace():
-    operator = ft.Conv(np.ones((1, 1, 31, 31)), padding="same")
+    operator = ft.Conv(np.ones((1, 1, 31, 31)), padding="same", algorithm="image")
     report = operator.describe((1, 1, 5000, 5000), np.uint8)
     assert report.algorithm == "image"
     assert 0 < report.workspace_bytes <= _resources.WORKSPACE

@@ -25,8 +25,9 @@ from faltung.compiled.call import (
 )
 from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
-from faltung.compiled.image_schedule import PictureSchedule, make_schedule, pieces_of
-from faltung.compiled.image_tile import strip
+from faltung.compiled.image_pieces import order_of, pieces_of_task
+from faltung.compiled.image_schedule import PictureSchedule, make_schedule
+from faltung.compiled.image_tile import folded_strip, strip
 from faltung.compiled.memory import address_of
 from faltung.compiled.packing import pack_fill, to_sums
 from faltung.compiled.schedule import MOST_WORKSPACE, round_up
@@ -77,17 +78,18 @@ def facts(task: DirectTask) -> PictureFacts:
 def _lane_use(task: DirectTask, schedule: PictureSchedule, row: Row) -> float:
     """Wanted multiply-adds beside all steps: lanes beyond the ends, loads, sums of pieces."""
     _, axis_h, axis_w = task.axes
-    done = round_up(axis_w.outputs, row.element.lanes) * round_up(
-        axis_h.outputs, schedule.tile_rows
-    )
+    width, height, tile_rows = axis_w.outputs, axis_h.outputs, schedule.tile_rows
+    if schedule.is_folded:  # rows of the tile are parts of one line
+        done = round_up(width, row.element.lanes) * height
+    else:
+        done = round_up(width, row.element.lanes) * round_up(height, tile_rows)
     if not done:
         return 1.0
     steps = 0.0
     for piece in schedule.pieces:
-        loads = (schedule.tile_rows + piece.rows - 1) / schedule.tile_rows
-        steps += piece.columns * (piece.rows + LOAD * loads) + SUM
-    wanted = axis_w.outputs * axis_h.outputs * task.channels * task.kernel_taps
-    return wanted / (done * steps)
+        loads = (tile_rows + piece.rows - 1) / tile_rows
+        steps += len(piece.columns) * (piece.rows + LOAD * loads) + SUM
+    return width * height * task.channels * task.kernel_taps / (done * steps)
 
 
 class PackedFilter(NamedTuple):
@@ -107,22 +109,10 @@ def pack(weight: NDArray[Any], task: DirectTask, bias: NDArray[Any] | None = Non
     """
     sums = task.sums
     assert sums is not None, task.dtype
-    _, rows, columns = (axis.kernel for axis in task.axes)
-    filters = weight.shape[0]
-    bank = to_sums(np.ascontiguousarray(weight), task.dtype, sums)
-    bank = bank.reshape(filters, task.channels, rows, columns)
-    packed = np.empty((filters, task.channels * rows * columns), sums.dtype)
-    done = 0
-    for piece in pieces_of(task.channels, rows, columns, task.axes[1].stride):
-        part = bank[
-            :,
-            piece.channel,
-            piece.row : piece.row + piece.rows,
-            piece.column : piece.column + piece.columns,
-        ]
-        cells = piece.rows * piece.columns
-        packed[:, done : done + cells] = part.swapaxes(1, 2).reshape(filters, cells)
-        done += cells
+    filters, kernel = weight.shape[0], tuple(axis.kernel for axis in task.axes)
+    bank = to_sums(np.ascontiguousarray(weight), task.dtype, sums).reshape(filters, -1)
+    order = order_of(pieces_of_task(task), task.channels, kernel)
+    packed = np.ascontiguousarray(bank[:, order])
     biases = np.zeros(filters, sums.dtype)
     if bias is not None:
         biases[:] = to_sums(np.ascontiguousarray(bias), task.dtype, sums)
@@ -146,19 +136,22 @@ class _Words:
 def _piece_table(task: DirectTask, schedule: PictureSchedule, row: Row, made: _Words) -> Any:
     """A line for each piece of the kernel; compiles the strips."""
     size = row.element.size
-    _, layout_h, layout_w = schedule.layouts
+    layout_d, layout_h, layout_w = schedule.layouts
     pitch = (schedule.boxes[2] + layout_w.extra) * size
-    slots, plane = schedule.boxes[1] + layout_h.extra, layout_h.cells(schedule.boxes[1]) * pitch
-    offsets = np.array(layout_w.copies) * plane + np.array(layout_w.shifts) * size
-    columns, done, table = made.keep(offsets), 0, []
+    plane = layout_h.cells(schedule.boxes[1]) * pitch
+    slots_d, slots_h = schedule.boxes[0] + layout_d.extra, schedule.boxes[1] + layout_h.extra
+    depths = (np.array(layout_d.copies) * slots_d + layout_d.shifts) * plane
+    rows = (np.array(layout_h.copies) * slots_h + layout_h.shifts) * pitch
+    copy = layout_d.cells(schedule.boxes[0]) * plane
+    columns = np.array(layout_w.copies) * copy + np.array(layout_w.shifts) * size
+    done, table, make = 0, [], folded_strip if schedule.is_folded else strip
     for piece in schedule.pieces:
-        job = strip(schedule.tile(row, piece.rows, task.axes[1].stride))
-        first = layout_h.copies[piece.row] * slots + layout_h.shifts[piece.row]
-        place = piece.channel * schedule.plane_size + first * pitch
-        table.append(
-            (address_of(job), place, done * size, columns + 8 * piece.column, piece.columns)
-        )
-        done += piece.rows * piece.columns
+        channel, depth, height, column = np.array(piece.columns).T
+        offsets = channel * schedule.plane_size + depths[depth] + rows[height] + columns[column]
+        stride = 1 if schedule.is_folded else task.axes[1].stride
+        job = make(schedule.tile(row, piece.rows, stride))
+        table.append((address_of(job), done * size, made.keep(offsets), len(offsets)))
+        done += piece.rows * len(offsets)
     return table
 
 
@@ -190,6 +183,9 @@ def _runner_of(
     is_plain = is_same and y_steps[4] == size
     pieces = _piece_table(task, schedule, row, made)
     is_whole = is_plain and len(pieces) == 1  # strips are stored as they are computed
+    x_row = (schedule.boxes[2] + schedule.layouts[2].extra) * size * task.axes[1].dilation
+    if schedule.is_folded:
+        x_row = tile.columns * size
     for index, value in {
         words.BATCH: task.batch,
         words.GROUPS: task.groups,
@@ -233,11 +229,12 @@ def _runner_of(
         at.FILTER_WEIGHTS: filter_size,
         at.FILTER_STEP: y_steps[1],
         at.DILATION: task.axes[1].dilation,
-        at.STRIP_ROWS: schedule.tile_rows,
+        at.STRIP_ROWS: 1 if schedule.is_folded else schedule.tile_rows,
         at.SEGMENT: round_up(schedule.boxes[2], tile.columns) if is_whole else schedule.segment,
         at.PIECES: len(pieces),
         at.PIECE_TABLE: made.keep(pieces),
-        at.SCRATCH_PITCH: schedule.segment * size,
+        at.SCRATCH_PITCH: (tile.columns if schedule.is_folded else schedule.segment) * size,
+        at.X_ROW: x_row,
     }.items():
         call[index] = value
     is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
@@ -258,8 +255,8 @@ def run(task: DirectTask, x: NDArray[Any], packed: PackedFilter, y: NDArray[Any]
     Parameters
     ----------
     task : DirectTask
-        One that `facts` does not refuse, with at least one channel; of its first axis an output
-        sees the cell in its own place, and its second axis has stride 1 or dilation 1.
+        One that `facts` does not refuse, with at least one channel; its second axis has stride 1
+        or dilation 1.
     x : ndarray, (batch, groups * channels, *spatial)
         Of the task's dtype and any strides, aligned and in native byte order.
     packed : PackedFilter

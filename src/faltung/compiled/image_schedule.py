@@ -10,55 +10,27 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
+from faltung.compiled.image_pieces import FOLD, Piece, is_folded, pieces_of_task
 from faltung.compiled.image_tile import PictureTile
 from faltung.compiled.schedule import AxisLayout, phases, round_up
 from faltung.compiled.task import DirectTask
 from faltung.compiled.variants import Row
 
-__all__ = ["MOST_KERNEL_ROWS", "PictureSchedule", "Piece", "make_schedule", "pieces_of"]
+__all__ = ["PictureSchedule", "make_schedule"]
 
-MOST_KERNEL_ROWS = 8
-"""Rows of the kernel that a tile sums at once: 15 rows of cells serve 64 products a vector."""
-_MOST_KERNEL_COLUMNS = 64  # of a piece: chains of 512 products round no worse than the direct plan
 _STAGED_BYTES = 384 << 10  # what a band may stage: a part of L2
+_STAGED_VOLUME = 1 << 20  # what a box of a volume may stage, whose border is most of it
 _SEGMENT_CELLS = 256  # of a strip that is summed in pieces: its sums stay in L1
 _BLOCK_WORDS = 64
 _JOB_MACS = 250_000  # below this, some 5 µs, a job is not worth handing out
 _MOST_MACS = 64_000_000  # of a job: 30 ms where nothing but generic code runs
 _WANTED_JOBS = 16
+_LINE_CELLS = 4096  # of a signal that is summed in pieces: its sums stay in L1
 
+Box = tuple[int, int, int]
 # Rows and vectors of the register tile by level. AVX-512 has 32 registers: 16 sums, 8 weights, a
 # vector of cells. With 16 registers the weights come from memory.
 _TILES = {"avx512": (8, 2), "avx2": (4, 2), "generic": (4, 2)}
-
-
-class Piece(NamedTuple):
-    """A part of the kernel that is summed from zero: a channel, some rows, some columns."""
-
-    channel: int
-    row: int
-    rows: int
-    column: int
-    columns: int
-
-
-def _even(count: int, most: int, multiple: int = 1) -> list[tuple[int, int]]:
-    """A count in as few parts as can be, of nearly one size: (start, length) of each."""
-    parts = -(-count // most)
-    step = round_up(-(-count // parts), multiple)
-    return [(start, min(step, count - start)) for start in range(0, count, step)]
-
-
-@lru_cache(maxsize=256)
-def pieces_of(channels: int, rows: int, columns: int, stride: int) -> tuple[Piece, ...]:
-    """The pieces of a kernel, in the order in which they are added."""
-    most = max(MOST_KERNEL_ROWS // stride * stride, stride)
-    return tuple(
-        Piece(channel, *some, *others)
-        for channel in range(channels)
-        for some in _even(rows, most, stride)
-        for others in _even(columns, _MOST_KERNEL_COLUMNS)
-    )
 
 
 class PictureSchedule(NamedTuple):
@@ -67,6 +39,7 @@ class PictureSchedule(NamedTuple):
     layouts: tuple[AxisLayout, AxisLayout, AxisLayout]
     boxes: tuple[int, int, int]
     pieces: tuple[Piece, ...]
+    is_folded: bool
     tile_rows: int
     tile_vectors: int
     segment: int  # outputs of a strip that are summed at once, in whole tiles
@@ -99,89 +72,113 @@ def _tile_size(rows: int, width: int, row: Row) -> tuple[int, int]:
     return best, vectors
 
 
+def _folded_tile(row: Row) -> tuple[int, int]:
+    """Rows and vectors of the tile where a row of it is `FOLD` outputs."""
+    most, vectors = _TILES[row.isa]
+    needed = FOLD // row.element.lanes
+    return max(1, most * vectors // needed), needed
+
+
 class _Cutter:
-    """Finds the bands of one schedule."""
+    """Finds the boxes of one schedule."""
 
     def __init__(self, task: DirectTask, row: Row) -> None:
         self.task, self.row = task, row
         self.layouts = tuple(map(phases, task.axes))
-        _, self.axis_h, self.axis_w = task.axes
+        self.axis_d, self.axis_h, self.axis_w = task.axes
         rows = -(-self.axis_h.outputs // self.axis_h.dilation)
-        self.rows, self.vectors = _tile_size(rows, self.axis_w.outputs, row)
+        self.is_folded = is_folded(task.axes)
+        if self.is_folded:
+            self.rows, self.vectors = _folded_tile(row)
+        else:
+            self.rows, self.vectors = _tile_size(rows, self.axis_w.outputs, row)
         self.columns = self.vectors * row.element.lanes
-        self.strip = self.rows * self.axis_h.dilation
+        self.strip = 1 if self.is_folded else self.rows * self.axis_h.dilation
+        self.most_staged = _STAGED_BYTES if self.axis_d.kernel == 1 else _STAGED_VOLUME
 
-    def plane_size(self, height: int, width: int) -> int:
+    def plane_size(self, box: Box) -> int:
         """Bytes of a staged channel, an odd number of lines: planes do not share cache sets."""
-        cells = prod(
-            layout.cells(box) for layout, box in zip(self.layouts, (1, height, width), strict=True)
-        )
+        cells = prod(layout.cells(size) for layout, size in zip(self.layouts, box, strict=True))
         return round_up(cells * self.row.element.size, 64) | 64
 
     def slack(self, width: int) -> int:
         """Bytes behind the last plane that tiles read whose last rows or columns are not there."""
-        pitch = (width + self.layouts[2].extra) * self.row.element.size
-        return (self.strip + 1) * pitch + self.columns * self.row.element.size
+        size = self.row.element.size
+        if self.is_folded:
+            return 2 * self.rows * self.columns * size
+        pitch = (width + self.layouts[2].extra) * size
+        return (self.strip + 1) * pitch + self.columns * size
 
-    def staged(self, height: int, width: int) -> int:
-        return self.task.channels * self.plane_size(height, width) + self.slack(width)
+    def staged(self, box: Box) -> int:
+        return self.task.channels * self.plane_size(box) + self.slack(box[2])
 
-    def macs(self, height: int, width: int) -> int:
+    def macs(self, box: Box) -> int:
         task = self.task
-        return height * width * task.channels * task.filters * task.kernel_taps
+        return prod(box) * task.channels * task.filters * task.kernel_taps
 
-    def count(self, height: int, width: int) -> int:
+    def count(self, box: Box) -> int:
         """How many boxes there are."""
         task = self.task
-        boxes = -(-self.axis_h.outputs // height) * -(-self.axis_w.outputs // width)
-        return max(1, task.batch) * task.groups * task.axes[0].outputs * boxes
+        boxes = prod(-(-axis.outputs // size) for axis, size in zip(task.axes, box, strict=True))
+        return max(1, task.batch) * task.groups * boxes
 
-    def height(self, width: int) -> int:
-        """Rows of a band of this width: it fits into L2, and there are enough for the threads."""
+    def is_too_big(self, box: Box) -> bool:
+        """Whether it does not fit into L2, or leaves too few boxes for the threads."""
+        macs = self.macs(box)
+        is_lonely = self.count(box) < _WANTED_JOBS and macs >= 2 * _JOB_MACS
+        return self.staged(box) > self.most_staged or is_lonely or macs > _MOST_MACS
+
+    def band(self, width: int) -> Box:
+        """The largest box of this width that is not too big."""
+        depth = self.axis_d.outputs if self.axis_d.kernel > 1 else 1
         rows, parts = self.axis_h.outputs, 1
-        height = rows
+        box = depth, rows, width
+        while self.is_too_big(box):
+            # What a border of its own costs least is cut: all sides of a volume, rows of pictures.
+            if depth > 1 and (depth * self.strip >= box[1] or box[1] <= self.strip):
+                depth = -(-depth // 2)
+            elif box[1] > self.strip:
+                parts += max(1, parts // 4)
+            else:
+                break
+            box = depth, min(rows, round_up(-(-rows // parts), self.strip)), width
+        return box
 
-        def is_too_big() -> bool:
-            macs = self.macs(height, width)
-            is_lonely = self.count(height, width) < _WANTED_JOBS and macs >= 2 * _JOB_MACS
-            return self.staged(height, width) > _STAGED_BYTES or is_lonely or macs > _MOST_MACS
-
-        while height > self.strip and is_too_big():
-            parts += max(1, parts // 4)
-            height = min(rows, round_up(-(-rows // parts), self.strip))
-        return height
-
-    def box(self) -> tuple[int, int]:
-        """Rows and columns of a box; narrower than the picture where bands would be too low."""
+    def box(self) -> Box:
+        """Outputs of a box; narrower than the picture where bands would be too low."""
         width = self.axis_w.outputs
         least = min(self.axis_h.outputs, 2 * self.layouts[1].extra + self.strip)
-        while width > 32 * self.columns and self.staged(least, width) > 2 * _STAGED_BYTES:
+        deep = min(self.axis_d.outputs, 1 + self.layouts[0].extra)
+        while width > 32 * self.columns and self.staged((deep, least, width)) > 2 * _STAGED_BYTES:
             width = round_up(-(-width // 2), self.columns)
-        while width > self.columns and self.staged(self.height(width), width) > 8 << 20:
+        while self.axis_h.outputs == 1 and width > _LINE_CELLS and self.is_too_big((1, 1, width)):
             width = round_up(-(-width // 2), self.columns)
-        return self.height(width), width
+        while width > self.columns and self.staged(self.band(width)) > 8 << 20:
+            width = round_up(-(-width // 2), self.columns)
+        return self.band(width)
 
 
 @lru_cache(maxsize=1024)
 def make_schedule(task: DirectTask, row: Row) -> PictureSchedule:
-    """Cut a filter whose first axis has one tap and steps from cell to cell."""
+    """Cut a filter of up to three axes."""
     cutter = _Cutter(task, row)
-    _, axis_h, axis_w = task.axes
-    height, width = cutter.box()
-    pieces = pieces_of(task.channels, axis_h.kernel, axis_w.kernel, axis_h.stride)
-    segment = min(round_up(width, cutter.columns), round_up(_SEGMENT_CELLS, cutter.columns))
+    box = cutter.box()
+    most = _LINE_CELLS if cutter.is_folded else _SEGMENT_CELLS
+    segment = min(round_up(box[2], cutter.columns), round_up(most, cutter.columns))
     scratch_at = 8 * _BLOCK_WORDS
-    staged_at = scratch_at + round_up(cutter.rows * segment * row.element.size, 64)
+    scratch_rows = 1 if cutter.is_folded else cutter.rows
+    staged_at = scratch_at + round_up(scratch_rows * segment * row.element.size, 64)
     return PictureSchedule(
         layouts=(cutter.layouts[0], cutter.layouts[1], cutter.layouts[2]),
-        boxes=(1, height, width),
-        pieces=pieces,
+        boxes=box,
+        pieces=pieces_of_task(task),
+        is_folded=cutter.is_folded,
         tile_rows=cutter.rows,
         tile_vectors=cutter.vectors,
         segment=segment,
-        plane_size=cutter.plane_size(height, width),
+        plane_size=cutter.plane_size(box),
         scratch_at=scratch_at,
         staged_at=staged_at,
-        workspace=round_up(staged_at + cutter.staged(height, width), 4096),
-        jobs=cutter.count(height, width),
+        workspace=round_up(staged_at + cutter.staged(box), 4096),
+        jobs=cutter.count(box),
     )

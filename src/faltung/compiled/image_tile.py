@@ -18,7 +18,7 @@ from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
 from faltung.compiled.memory import word
 from faltung.compiled.simd import Element, Emitter, Interpreter, Value
 
-__all__ = ["BLOCK_WORDS", "PictureTile", "strip", "tile"]
+__all__ = ["BLOCK_WORDS", "PictureTile", "folded_strip", "strip", "tile"]
 
 BLOCK_WORDS = (X_PITCH, X_PHASE, COUNT, ROWS, PREVIOUS_PITCH) = range(50, 55)
 """Words of a thread's block beside those of `words.COLUMN_WORDS` and `words.THREAD_WORDS`."""
@@ -182,3 +182,37 @@ def strip(shape: PictureTile) -> Job:
             previous += previous_step
 
     return run_strip
+
+
+@cache
+def folded_strip(shape: PictureTile) -> Job:
+    """The job of `strip` for a line of outputs whose pieces, a row of the tile each, are its rows.
+
+    Rows of cells and of outputs are so far apart as a row of the tile is long. The last tiles have
+    fewer rows, and the last row fewer columns.
+    """
+    compute = tile(shape)
+    columns, rows_all = shape.columns, shape.rows
+    row_size = shape.columns * shape.element.size
+
+    @job
+    def run_line(block: int, _arguments: int, _job: int) -> None:
+        x, out, pitch = word(block, at.X), word(block, at.OUT), word(block, X_PITCH)
+        weight, offsets, taps = (
+            word(block, at.WEIGHT),
+            word(block, at.OFFSETS),
+            word(block, at.TAPS),
+        )
+        is_full, bias, floor = word(block, at.IS_FULL), word(block, at.BIAS), word(block, at.FLOOR)
+        previous, previous_pitch = word(block, at.PREVIOUS), word(block, PREVIOUS_PITCH)
+        left = word(block, COUNT)
+        while left > 0:
+            rows = max(1, min(rows_all, left // columns))
+            compute(
+                x, pitch, 0, weight, offsets, taps, out, row_size, is_full, previous,
+                previous_pitch, bias, floor, left, rows,
+            )  # fmt: skip
+            x, out, left = x + rows * pitch, out + rows * row_size, left - rows * columns
+            previous += rows * previous_pitch
+
+    return run_line

@@ -15,7 +15,7 @@ from faltung.plans._recording import record
 from faltung.plans._windows import MOST_BORDER, after, kernel_axis
 from faltung.typing import Array
 
-__all__ = ["filter_rounded", "is_passed", "joins", "kernel_axes", "unknown_window"]
+__all__ = ["filter_rounded", "has_colours", "is_passed", "joins", "kernel_axes", "unknown_window"]
 
 Axes: TypeAlias = tuple[SlidingAxis, ...]
 
@@ -28,17 +28,19 @@ MOST_SHIFT = 16
 
 def unknown_window(axes: Axes) -> str | None:
     """Why the kernels of pictures do not know a window, or None."""
-    if window := _window_axes(axes):
-        rows, columns = window
-        if rows.taps == columns.taps == 1:
-            return "one tap alone is no window"
-        if rows.stride > MOST_STRIDE or (rows.stride > 1 and rows.dilation > 1):
-            return (
-                f"it takes rows in steps of 1 to {MOST_STRIDE}, or dilated, here stride "
-                f"{rows.stride} and dilation {rows.dilation}"
-            )
-        return None
-    return "it knows windows on two axes, the others left as they are"
+    if len(axes) > 3:
+        return f"it knows windows on 1 to 3 axes, here are {len(axes)}"
+    if all(axis.taps == 1 for axis in axes):
+        return "one tap alone is no window"
+    rows = axes[-2] if len(axes) > 1 and not has_colours(axes) else axes[0]
+    if len(axes) > 1 and (rows.stride > MOST_STRIDE or (rows.stride > 1 and rows.dilation > 1)):
+        return (
+            f"it takes rows in steps of 1 to {MOST_STRIDE}, or dilated, here stride "
+            f"{rows.stride} and dilation {rows.dilation}"
+        )
+    if has_colours(axes) and axes[1].stride > 1:
+        return "it takes every column where the values of a pixel lie side by side"
+    return None
 
 
 def is_passed(axis: SlidingAxis) -> bool:
@@ -46,15 +48,9 @@ def is_passed(axis: SlidingAxis) -> bool:
     return axis.taps == axis.stride == 1 and axis.before == 0 and axis.outputs == axis.size
 
 
-def _window_axes(axes: Axes) -> tuple[SlidingAxis, SlidingAxis] | None:
-    """Rows and columns of the window; None if it is not that of a plane."""
-    if len(axes) == 2:
-        return axes[0], axes[1]
-    if len(axes) == 3 and is_passed(axes[0]):
-        return axes[1], axes[2]
-    if len(axes) == 3 and is_passed(axes[2]) and axes[1].stride == 1:
-        return axes[0], axes[1]
-    return None
+def has_colours(axes: Axes) -> bool:
+    """Whether the last of three axes holds the values of a pixel, which are filtered alike."""
+    return len(axes) == 3 and is_passed(axes[2]) and not is_passed(axes[0])
 
 
 def joins(array: Array) -> bool:
@@ -63,16 +59,15 @@ def joins(array: Array) -> bool:
 
 
 def kernel_axes(axes: Axes) -> tuple[Axis, Axis, Axis]:
-    """The axes as the kernels take them: planes, rows, columns.
+    """The axes as the kernels take them: planes, rows, columns, filled up in front.
 
     Values that lie side by side in a pixel and are filtered alike, as in pictures whose channels
     are last, join the columns: neighbours in the window are then so many columns apart.
     """
     made = [kernel_axis(axis) for axis in axes]
-    if len(made) == 2:
-        return Axis(1, 1, 1), made[0], made[1]
-    if is_passed(axes[0]):
-        return made[0], made[1], made[2]
+    if not has_colours(axes):
+        depth, rows, columns = (*(Axis(1, 1, 1),) * (3 - len(made)), *made)
+        return depth, rows, columns
     columns, count = made[1], axes[2].size
 
     def spread(border: tuple[int, ...]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from faltung.geometry.stencil import SlidingAxis
 from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._converting import CONVERTED_BYTES, run_converted
-from faltung.plans._pictures import is_passed, joins, kernel_axes, unknown_window
+from faltung.plans._pictures import has_colours, joins, kernel_axes, unknown_window
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
 from faltung.plans._windows import MOST_BORDER, after, clear_part
@@ -108,7 +108,7 @@ def shortcut(
 ) -> Callable[[Array, Array], bool] | None:
     """What computes y from x for arrays of these strides; it tells whether it could."""
     axes = cast("Axes", problem.recipe.axes)
-    if problem.recipe.is_blank or len(axes) == 3:
+    if problem.recipe.is_blank or has_colours(axes):
         return None
     run_kind = image.runner(_task_of(problem), x, y, packed.has_bias)
     weights, biases = packed.weights, packed.biases
@@ -120,7 +120,7 @@ def packing_shortcut(
 ) -> Callable[[Array, Array, Array, Array | None], bool] | None:
     """The same for weights and biases that are packed on the way."""
     axes = cast("Axes", problem.recipe.axes)
-    if problem.recipe.is_blank or len(axes) == 3:
+    if problem.recipe.is_blank or has_colours(axes):
         return None
     run_kind = image.runner(_task_of(problem), x, y, operands.bias is not None)
 
@@ -149,7 +149,7 @@ def run(problem: Problem, x: Array, packed: image.PackedFilter, y: Array) -> Non
 
 
 def _run_box(problem: Problem, axes: Axes, x: Array, packed: image.PackedFilter, y: Array) -> None:
-    if len(axes) == 3 and not is_passed(axes[0]):
+    if has_colours(axes):
         if not (joins(x) and joins(y)):
             for place in range(x.shape[-1]):
                 _run_box(problem, axes[:2], x[..., place], packed, y[..., place])
