@@ -111,7 +111,7 @@ def _candidates(task: DirectTask, element: Element) -> Iterator[tuple[int, int, 
         fitting = [size for size in sizes if span <= size <= _MOST_SIZE]
         enough = next((size for size in fitting if size >= reach), _MOST_SIZE)
         choices.append([size for size in fitting if size <= enough])
-    yield from product(*choices)  # type: ignore[misc]  # three of them
+    yield from product(*choices)
 
 
 def _is_line(task: DirectTask) -> bool:
@@ -216,7 +216,8 @@ def _place_kernels(
             own[:, 0] = flat.reshape(-1, height, width)
         else:
             taps = [-np.arange(axis.kernel) * axis.dilation for axis in task.axes]
-            own[(slice(None), *np.ix_(*taps))] = values
+            where: Any = (slice(None), *np.ix_(*taps))
+            own[where] = values
     steps = layout.plane, layout.slice, layout.pitch, size
     as_blocks = np.ndarray(points.shape, target.dtype, target, 0, steps)
     as_blocks[...] = points
@@ -271,7 +272,8 @@ def _tables(
     found: Cut, element: Element, layout: _Layout
 ) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
     """The words of a call that say how a block is transformed, and what they point to."""
-    call, kept = np.zeros(at.NUMBER, np.int64), []
+    call = np.zeros(at.NUMBER, np.int64)
+    kept: list[NDArray[Any]] = []
     for number, size in enumerate(found.sizes):
         for first, is_forward in ((at.FORWARD_D, True), (at.INVERSE_D, False)):
             if size > 1:

@@ -44,7 +44,7 @@ CALL_WORDS = (
 
 
 @cache
-def _stage(element: Element, dtype: str) -> Kernel:
+def _stage(element: Element, dtype: str) -> Kernel:  # noqa: C901  kernels that share instructions
     """The kernel that copies the cells of a block of one channel, borders included."""
     load, load_fill, store = loader(dtype), loader(element.dtype), storer(element.dtype)
     numpy_type = np.dtype(element.dtype).type
@@ -167,11 +167,12 @@ def _put(element: Element, dtype: str) -> Kernel:
                     if stride_w == 1 and y_step == item:
                         for i in range(end - begin):
                             value = load(source, i) + bias
-                            store(target, i, numpy_type(least if value < least else value))
+                            value = least if value < least else value  # noqa: FURB136  keeps NaN
+                            store(target, i, numpy_type(value))
                     else:
                         for i in range(end - begin):
                             value = load(source + i * stride_w * size, 0) + bias
-                            value = least if value < least else value
+                            value = least if value < least else value  # noqa: FURB136  keeps NaN
                             store(target + i * y_step, 0, numpy_type(value))
         total = zero
         for lane in range(lanes):
@@ -220,7 +221,7 @@ def _matrix_columns(element: Element) -> Kernel:
 
 
 @cache
-def convolve_pair(element: Element, dtype: str) -> Job:
+def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kernels, as above
     """The job that computes two blocks of all filters of a group, or one of complex numbers.
 
     Parameters

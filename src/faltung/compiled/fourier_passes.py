@@ -292,15 +292,16 @@ def transform(element: Element, *, is_forward: bool) -> Kernel:
             quarter, blocks, kind = word(entry, 0), word(entry, 1), word(entry, 3)
             factors = word(entry, 2)
             a_leg, b_leg = quarter * a_step, quarter * b_step
+            a_block, b_block = 4 * a_leg, 4 * b_leg
             if kind == _FACTORS:
-                with_factors(a, a_step, a_leg, 4 * a_leg, a_part,
-                             b, b_step, b_leg, 4 * b_leg, b_part, quarter, blocks, factors)  # fmt: skip
+                with_factors(a, a_step, a_leg, a_block, a_part, b, b_step, b_leg, b_block, b_part,
+                             quarter, blocks, factors)  # fmt: skip
             elif kind == _FOUR:
-                four(a, a_step, a_leg, 4 * a_leg, a_part,
-                     b, b_step, b_leg, 4 * b_leg, b_part, quarter, blocks, factors)  # fmt: skip
+                four(a, a_step, a_leg, a_block, a_part, b, b_step, b_leg, b_block, b_part,
+                     quarter, blocks, factors)  # fmt: skip
             else:
-                two(a, a_step, a_leg, 2 * a_leg, a_part,
-                    b, b_step, b_leg, 2 * b_leg, b_part, quarter, blocks, factors)  # fmt: skip
+                two(a, a_step, a_leg, 2 * a_leg, a_part, b, b_step, b_leg, 2 * b_leg, b_part,
+                    quarter, blocks, factors)  # fmt: skip
             a, a_step, a_part = buffer, point, part
             entry += 8 * _ENTRY
 

@@ -125,7 +125,7 @@ def _run_converted(
     with np.errstate(all="ignore"):
         cells = np.ascontiguousarray(x.astype(problem.dtype, copy=False), dtype)
         sums = np.empty((1, *y.shape), dtype)
-        boxes = _run_box(problem, axes, cells, prepared, sums)
+        boxes = _run_box(problem, axes, cells, spectra, sums)
         y[...] = sums[0]
     return boxes
 
