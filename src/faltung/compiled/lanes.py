@@ -80,7 +80,8 @@ def _words_of(
         stage_job = gather_stage(sums.dtype, element.lanes)
     counts = [-(-axis.outputs // box) for axis, box in zip(task.axes, schedule.box, strict=True)]
     filled, taps = schedule.blocks * row.rows, prod(axis.kernel for axis in task.axes)
-    rest = tile._replace(vectors=1)
+    rest, has_rest = tile._replace(vectors=1), schedule.blocks % tile.vectors > 0
+    rows_left = task.axes[1].outputs % tile.rows
     for index, value in {
         words.BATCH: task.batch,
         words.GROUPS: task.groups,
@@ -124,7 +125,7 @@ def _words_of(
         words.SCRATCH_AT: schedule.scratch_at,
         words.STAGED_AT: schedule.staged_at,
         words.SCRATCH_KEEPS: schedule.kept_size if schedule.keeps_blocks else 0,
-        words.ENTER: address_of(enter_box),
+        words.ENTER: address_of(at.enter_lanes),
         words.STAGE: address_of(stage_job),
         words.SWEEP: address_of(at.sweep_lanes),
         words.WIDE: address_of(strip(tile)),
@@ -138,9 +139,15 @@ def _words_of(
         at.KEPT_D: schedule.rows_kept * schedule.row_size if schedule.is_kept else 0,
         at.KEPT_H: schedule.row_size if schedule.is_kept else 0,
         at.VECTORS: tile.vectors,
-        at.REST: address_of(strip(rest)) if schedule.blocks % tile.vectors else 0,
+        at.REST: address_of(strip(rest)) if has_rest else 0,
+        at.LAST: address_of(strip(tile._replace(rows=rows_left))) if rows_left else 0,
+        at.LAST_REST: (
+            address_of(strip(rest._replace(rows=rows_left))) if rows_left and has_rest else 0
+        ),
         at.STORE: address_of(store_rows(element)),
         at.TURNED_PITCH: schedule.turned_pitch,
+        at.ALL_BOXES: task.batch * task.groups * prod(counts),
+        at.ENTER_BOX: address_of(enter_box),
     }.items():
         call[index] = value
     return call, arrays, schedule

@@ -31,6 +31,7 @@ _LEAST_TAPS = 96
 _LEAST_LANES_USED = 0.75
 _BLOCK_WORDS = 64
 _L2_BYTES = 1 << 20  # of staged cells and of weights that are used again for each row of tiles
+_SUMS_BYTES = 16 << 10  # of a box, that may stay in L1 beside weights
 _RANGE_BYTES = 384 << 10  # of weights that all tiles of a box go through
 _MOST_MACS = {"avx512": 1 << 30, "avx2": 1 << 29}  # of a job: 30 ms
 _MOST_GENERIC_MACS = 1 << 26
@@ -124,7 +125,7 @@ class LanesSchedule(NamedTuple):
     blocks_a_part: int
     plane_size: int
     row_size: int  # bytes of the sums of a row of a box with one vector a pixel
-    rows_kept: int  # rows of a box in whole tiles
+    rows_kept: int  # rows of a box
     kept_size: int  # bytes of the sums of a box with one vector a pixel
     is_kept: bool  # sums of a box wait for more channels
     keeps_blocks: bool  # and so do those of all its output channels
@@ -152,13 +153,18 @@ def _best_tile(shape: Shape, row: LanesRow) -> LanesTile:
         pixels = rows * columns
         sums = pixels * vectors
         # Two multiply-adds, two loads a cycle; a sum waits four cycles for itself.
-        a_tap = max(sums / 2, (pixels + vectors) / 2, 4) + 0.3
-        tiles = -(-height // rows) * -(-width // columns)
-        return tiles * (a_tap * taps + 2.5 * sums + _TILE_CYCLES)
+        a_tap = max(sums / 2, pixels / 2 + vectors, 4) + 0.9
+        return a_tap * taps + 2.5 * sums + _TILE_CYCLES
+
+    def all_cycles(rows: int, columns: int) -> float:
+        strips = height // rows * cycles(rows, columns)
+        if height % rows:
+            strips += cycles(height % rows, columns)
+        return strips * -(-width // columns)
 
     shapes = [(1, columns) for columns in range(1, min(row.pixels, width) + 1)]
     shapes += [(rows, width) for rows in range(2, min(row.pixels // width, height) + 1)]
-    rows, columns = min(shapes, key=lambda some: (cycles(*some), -some[0] * some[1]))
+    rows, columns = min(shapes, key=lambda some: (all_cycles(*some), -some[0] * some[1]))
     return LanesTile(row.element, rows, columns, vectors, axis_w.stride)
 
 
@@ -179,7 +185,7 @@ class _Cutter:
 
     def layouts(self, box: tuple[int, int, int]) -> tuple[AxisLayout, AxisLayout, AxisLayout]:
         """All cells from first to last, or for each tap its own where taps are far apart."""
-        beyond = (0, self.tile.rows - 1, self.tile.columns - 1)
+        beyond = (0, 0, self.tile.columns - 1)
         layouts = []
         for axis, outputs, more in zip(self.shape.axes, box, beyond, strict=True):
             # Beyond the strides of a box: the rest of the kernel, and pixels that fill up tiles.
@@ -188,7 +194,7 @@ class _Cutter:
             joined = AxisLayout((0,), extra + taps[-1], (0,) * axis.kernel, taps)
             apart = AxisLayout(taps, extra, tuple(range(axis.kernel)), (0,) * axis.kernel)
             cells = outputs * axis.stride
-            layouts.append(min(joined, apart, key=lambda layout, n=cells: layout.cells(n)))
+            layouts.append(joined if joined.cells(cells) <= apart.cells(cells) else apart)
         return layouts[0], layouts[1], layouts[2]
 
     def cells(self, box: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -203,8 +209,8 @@ class _Cutter:
         return round_up(depth * height * width * self.size, 64) | 64
 
     def padded(self, box: tuple[int, int, int]) -> tuple[int, int]:
-        """Rows and columns of a box in whole tiles."""
-        return round_up(box[1], self.tile.rows), round_up(box[2], self.tile.columns)
+        """Rows and columns of a box, the columns in whole tiles."""
+        return box[1], round_up(box[2], self.tile.columns)
 
     def count(self, box: tuple[int, int, int]) -> int:
         """How many boxes there are."""
@@ -242,10 +248,10 @@ class _Cutter:
         staged = channels * depth * height * width * self.size
         if staged + min(weights, _RANGE_BYTES) > 1.5 * _L2_BYTES:
             summing *= 1.8
-        # All weights come from beyond L2 for each job.
-        loading = weights * -(-self.blocks // parts) / self.tile.vectors / 8
-        if summing < loading:
-            summing = loading
+        # Weights that do not stay in L2 come from beyond it for each job, 8 bytes a cycle at best.
+        loaded = weights * -(-self.blocks // parts) / self.tile.vectors
+        if loaded + staged > 1.5 * _L2_BYTES:
+            summing += loaded / 16
         job = staging + summing + _JOB_CYCLES
         jobs = self.count(box) * parts
         return sum(-(-jobs // threads) * job * threads for threads in (2, 4, 8)) + jobs
@@ -304,12 +310,14 @@ def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSch
     blocks_a_part = round_up(-(-cutter.blocks // parts), tile.vectors)
     group, plane = cutter.group_channels(box), cutter.plane_size(box)
     keeps_blocks = group < cutter.shape.channels
-    a_channel = cutter.taps * tile.pixel_size
-    chunk = cutter.chunks.channels
-    range_channels = min(group, max(_RANGE_BYTES // a_channel // chunk, 1) * chunk)
-    is_kept = range_channels < cutter.shape.channels
     row_size = columns * vector_size
     kept_size = box[0] * rows * row_size
+    # Sums of few pixels stay in L1 while the weights pass by once; of many, the weights stay in L2.
+    range_channels = chunk = cutter.chunks.channels
+    if kept_size * tile.vectors > _SUMS_BYTES:
+        most = _RANGE_BYTES // (cutter.taps * tile.pixel_size)
+        range_channels = min(group, max(most // chunk, 1) * chunk)
+    is_kept = range_channels < cutter.shape.channels
     panel_at = 8 * _BLOCK_WORDS
     turned_pitch = round_up(columns, cutter.row.rows) * size
     scratch_at = panel_at + round_up(cutter.row.rows * turned_pitch, 64)

@@ -11,22 +11,30 @@ from faltung.compiled import words as at
 from faltung.compiled._jit import job
 from faltung.compiled.memory import invoke, put_word, word
 
-__all__ = ["CALL_WORDS", "sweep_lanes"]
+__all__ = ["CALL_WORDS", "enter_lanes", "sweep_lanes"]
 
 CALL_WORDS = (
-    STRIDE_D, STRIDE_H, STRIDE_W, TILE_ROWS, RANGE, ROW_SIZE, KEPT_D, KEPT_H, VECTORS, REST, STORE,
-    TURNED_PITCH,
-) = range(at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 13)  # fmt: skip
+    STRIDE_D, STRIDE_H, STRIDE_W, TILE_ROWS, RANGE, ROW_SIZE, KEPT_D, KEPT_H, VECTORS, REST, LAST,
+    LAST_REST, STORE, TURNED_PITCH, ALL_BOXES, ENTER_BOX,
+) = range(at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 17)  # fmt: skip
 """Words of the call behind those of `words.DIRECT_WORDS`.
 
 Strides of the outputs in cells; rows of pixels of a tile; channels whose weights stay in L2 while
 all tiles of a box go through them; with one vector a pixel the bytes of the sums of a row in whole
 tiles, and from one depth and one row to the next, 0 where sums are stored at once; vectors of a
-tile; the strip with one vector, for a last odd one; the job that stores a row, and the pitch of the
-tile it may store to.
+tile; the strip with one vector, for a last odd one, and both with the rows that make no whole tile;
+the job that stores a row, and the pitch of the tile it may store to; how many boxes there are, and
+the job that finds out where one is.
 """
 
 _AXIS_D, _AXIS_H, _AXIS_W = (8 * (at.AXES + axis * at.AXIS_SIZE) for axis in range(3))
+
+
+@job
+def enter_lanes(block: int, call: int, number: int) -> None:
+    """Enter a box: all boxes with a part of the output channels first, whose weights stay in L2."""
+    boxes, parts = word(call, ALL_BOXES), word(call, at.PARTS_O)
+    invoke(word(call, ENTER_BOX), block, call, number % boxes * parts + number // boxes)
 
 
 @job
@@ -59,9 +67,9 @@ def sweep_lanes(block: int, call: int, _number: int) -> None:
     put_word(block, at.TILE_PIXELS, count)
     number, end = word(block, at.BOX_BLOCK), word(block, at.BOX_BLOCK) + word(block, at.BOX_BLOCKS)
     while number < end:
-        vectors, function = word(call, VECTORS), word(call, at.WIDE)
+        vectors, whole, last = word(call, VECTORS), word(call, at.WIDE), word(call, LAST)
         if end - number < vectors:
-            vectors, function = 1, word(call, REST)
+            vectors, whole, last = 1, word(call, REST), word(call, LAST_REST)
         kept_d, kept_h = vectors * word(call, KEPT_D), vectors * word(call, KEPT_H)
         put_word(block, tile.OUT_ROW, vectors * word(call, ROW_SIZE))
         put_word(block, at.TILE_FIRST, number * lanes)
@@ -79,7 +87,7 @@ def sweep_lanes(block: int, call: int, _number: int) -> None:
                     put_word(block, at.TILE_X, x)
                     put_word(block, at.TILE, sums)
                     put_word(block, at.TILE_VALID, count)
-                    invoke(function, block, call, 0)
+                    invoke(whole if rows - row >= tile_rows else last, block, call, 0)
                     if is_last:
                         y = y_box + d * word(axis_d, at.Y_STEP) + row * word(axis_h, at.Y_STEP)
                         for _row in range(min(tile_rows, rows - row)):

@@ -61,7 +61,7 @@ class LanesTile(NamedTuple):
 
 def _sum_taps(machine: Any, shape: LanesTile, values: Any) -> Any:
     """The sums of the tile over all taps, pixel by pixel."""
-    x, pitch, weight, weight_step, offsets, taps = values[:6]
+    x, pitch, weight, weight_step, offsets, taps, ahead = values[:7]
     step = shape.stride * shape.element.size
 
     def add_tap(number: Value, sums: Any) -> list[Value]:
@@ -72,6 +72,7 @@ def _sum_taps(machine: Any, shape: LanesTile, values: Any) -> Any:
         factors: list[Value] = []
         for _ in range(shape.vectors):
             factors.append(machine.load(place))
+            machine.prefetch(machine.plus(place, ahead))
             place = machine.plus(place, weight_step)
         results: list[Value] = []
         for _row in range(shape.rows):
@@ -88,7 +89,7 @@ def _sum_taps(machine: Any, shape: LanesTile, values: Any) -> Any:
 
 def _compute(machine: Any, shape: LanesTile, values: Any) -> None:
     """The whole tile: the sums, then plainly stored or with what belongs to the end of a sum."""
-    out, out_row, is_full, previous, previous_row, bias, floor = values[6:]
+    out, out_row, is_full, previous, previous_row, bias, floor = values[7:]
     sums, vector_size = _sum_taps(machine, shape, values), shape.element.vector_size
     steps = range(0, shape.pixel_size * shape.columns, vector_size)
 
@@ -116,24 +117,26 @@ def _compute(machine: Any, shape: LanesTile, values: Any) -> None:
 def tile(shape: LanesTile) -> Intrinsic:
     """The instruction that computes one register tile of one chunk of taps.
 
-    It takes thirteen integers: the address of the cell of the tile's first pixel in the staged
+    It takes fourteen integers: the address of the cell of the tile's first pixel in the staged
     input and the bytes to that of its next row; the address of the weights ``[tap][lane]`` and the
     bytes to those of the next vector; the address of the byte offsets of the taps; the number of
-    taps, at least one; the address of the sums ``[pixel][channel]`` and the bytes to the next row
-    of pixels; then, used if the ninth is not 0, the address of a tile that is added and the bytes
-    to its next row, the addresses of one bias a channel and of the least value.
+    taps, at least one; how many bytes further on the weights are that will be wanted next; the
+    address of the sums ``[pixel][channel]`` and the bytes to the next row of pixels; then, used if
+    the tenth is not 0, the address of a tile that is added and the bytes to its next row, the
+    addresses of one bias a channel and of the least value.
     """
 
     def emit(builder: Any, *values: Any) -> None:
         _compute(Emitter(builder, shape.element), shape, values)
 
-    @intrinsic(f"void({', '.join(['intp'] * 13)})", emit)
+    @intrinsic(f"void({', '.join(['intp'] * 14)})", emit)
     def meaning(
-        x: int, pitch: int, weight: int, weight_step: int, offsets: int, taps: int, out: int,
-        out_row: int, is_full: int, previous: int, previous_row: int, bias: int, floor: int,
+        x: int, pitch: int, weight: int, weight_step: int, offsets: int, taps: int, ahead: int,
+        out: int, out_row: int, is_full: int, previous: int, previous_row: int, bias: int,
+        floor: int,
     ) -> None:  # fmt: skip
         values = (
-            x, pitch, weight, weight_step, offsets, taps, out, out_row, is_full, previous,
+            x, pitch, weight, weight_step, offsets, taps, ahead, out, out_row, is_full, previous,
             previous_row, bias, floor,
         )  # fmt: skip
         _compute(Interpreter(shape.element), shape, values)
@@ -149,7 +152,7 @@ def strip(shape: LanesTile) -> Job:
     the call's words.
     """
     compute = tile(shape)
-    columns, lanes = shape.columns, shape.element.lanes
+    columns, vectors, lanes = shape.columns, shape.vectors, shape.element.lanes
     step, out_step = columns * shape.stride * shape.element.size, columns * shape.pixel_size
 
     @job
@@ -167,9 +170,16 @@ def strip(shape: LanesTile) -> Job:
         weights, biases = word(block, at.BOX_WEIGHT), word(block, at.BOX_BIAS)
         weight_tap, row = word(call, at.WEIGHT_TAP), word(block, at.TILE_FIRST)
         has_epilogue = word(call, at.HAS_EPILOGUE) != 0
+        first_taps = min(channel_step, channels) * kernel
         for _column in range(0, word(block, at.TILE_VALID), columns):
             for channel in range(first, end, channel_step):
                 chunk = min(channel_step, channels - channel) * kernel
+                following = channel + channel_step
+                # The next chunk or, after the last, the first one of the next channels.
+                coming = weights + following * kernel * weight_tap
+                coming += row * min(channel_step, channels - following) * kernel * size
+                if following >= channels:
+                    coming = weights + (row + vectors * lanes) * first_taps * size
                 source = x + (channel - first) * plane
                 for tap in range(0, chunk, tap_step):
                     taps = min(tap_step, chunk - tap)
@@ -178,8 +188,9 @@ def strip(shape: LanesTile) -> Job:
                     is_full = not is_first or (is_final and has_epilogue)
                     weight = weights + (channel * kernel + tap) * weight_tap + row * taps * size
                     compute(
-                        source, pitch, weight, lanes * taps * size, offsets + 8 * tap, taps, out,
-                        out_row, 1 if is_full else 0, zeros if is_first else out,
+                        source, pitch, weight, lanes * taps * size, offsets + 8 * tap, taps,
+                        coming - weight, out, out_row, 1 if is_full else 0,
+                        zeros if is_first else out,
                         0 if is_first else out_row, biases + row * size if is_final else zeros,
                         floor + size if is_final else floor,
                     )  # fmt: skip
