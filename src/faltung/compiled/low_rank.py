@@ -15,19 +15,20 @@ from numpy.typing import NDArray
 from faltung.compiled import low_rank_sweep as at
 from faltung.compiled import words
 from faltung.compiled.call import Strides, give_back, put_axes, steps_of, take_workspace
+from faltung.compiled.certain import finish_certain
 from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.image_tile import strip
 from faltung.compiled.low_rank_schedule import PassSchedule, make_schedule, pieces_of
 from faltung.compiled.memory import address_of
 from faltung.compiled.packing import pack_fill, to_sums
-from faltung.compiled.schedule import MOST_WORKSPACE
+from faltung.compiled.schedule import MOST_WORKSPACE, round_up
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
 from faltung.compiled.sweep import convolve_box, enter_box
 from faltung.compiled.task import DirectTask, RoundedTask
 from faltung.compiled.variants import Row, find_row
 
-__all__ = ["PackedFactors", "PassFacts", "facts", "pack", "run", "runner"]
+__all__ = ["PackedFactors", "PassFacts", "facts", "pack", "pack_certain", "run", "runner"]
 
 
 class PassFacts(NamedTuple):
@@ -67,12 +68,16 @@ class PackedFactors(NamedTuple):
         Whether there are any.
     checks : bool
         Whether results are looked at: a pass may overflow where the sum does not.
+    is_certain : bool
+        Whether results are rounded by `certain`; the factors of the one filter are then followed by
+        its kernel and a margin.
     """
 
     weights: NDArray[Any]
     biases: NDArray[Any]
     has_bias: bool
     checks: bool
+    is_certain: bool = False
 
 
 def pack(
@@ -95,6 +100,21 @@ def pack(
     if bias is not None:
         biases[:-1] = to_sums(np.ascontiguousarray(bias), task.dtype, sums)
     return PackedFactors(np.ascontiguousarray(weights), biases, bias is not None, checks)
+
+
+def pack_certain(
+    factors: NDArray[Any], kernel: NDArray[Any], margin: float
+) -> PackedFactors:
+    """Factors of shape (rows + columns,), their kernel of two axes, and how far off sums may be.
+
+    For tasks of bytes that are summed in float32 and rounded: one channel and one filter.
+    """
+    kept = np.zeros(-(-factors.size // 2) + kernel.size + 1, np.float64)
+    kept.view(np.float32)[: factors.size] = factors
+    kept[-(-factors.size // 2) : -1] = kernel.ravel()
+    kept[-1:].view(np.float32)[0] = margin
+    weights = kept.view(np.float32)[None, None]
+    return PackedFactors(weights, np.zeros(2, np.float32), False, False, True)
 
 
 class _Words:
@@ -156,16 +176,24 @@ def _put_passes(
         made.call[index] = value
 
 
+def _again(task: DirectTask, schedule: PassSchedule, size: int, offsets: int) -> list[int]:
+    """What `certain` has to know to sum a window again."""
+    _, axis_h, axis_w = task.axes
+    factors = round_up((axis_h.kernel + axis_w.kernel) * size, 8)
+    pitch = (schedule.boxes[2] + schedule.layouts[2].extra) * size * axis_h.dilation
+    return [factors, axis_h.kernel, axis_w.kernel, offsets, pitch]
+
+
 @lru_cache(maxsize=256)
 def _runner_of(
     task: DirectTask,
     row: Row,
-    form: tuple[int, bool, bool],
+    form: tuple[int, bool, bool, bool],
     x_steps: Strides,
     y_steps: Strides,
 ) -> Runner:
-    """What runs a kind of call; compiles what it needs. The form: terms, has_bias, checks."""
-    terms, has_bias, checks = form
+    """What runs a kind of call; compiles what it needs. The form: terms and the flags of the factors."""
+    terms, has_bias, checks, is_certain = form
     sums = task.sums
     assert sums is not None, task.dtype
     schedule, made = make_schedule(task, row), _Words()
@@ -223,6 +251,9 @@ def _runner_of(
         at.NOTE_AT: task.groups * task.filters * size,
     }.items():
         call[index] = value
+    if is_certain:
+        call[words.FINISH] = address_of(finish_certain(sums.memory, at.AGAIN))
+        call[at.AGAIN] = made.keep(_again(task, schedule, size, int(call[at.ALONG_OFFSETS])))
     kind_of_call = Call(convolve_box, call, schedule.jobs, schedule.workspace, False, item)
     return make_runner(kind_of_call, None, take_workspace, give_back, tuple(made.arrays))
 
@@ -231,7 +262,7 @@ def runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], packed: PackedFac
     """What runs a task on arrays of these strides, with factors and biases of this form."""
     sums = task.sums
     assert sums is not None, task.dtype
-    form = packed.weights.shape[1], packed.has_bias, packed.checks
+    form = packed.weights.shape[1], packed.has_bias, packed.checks, packed.is_certain
     return _runner_of(task, find_row(sums.dtype), form, steps_of(x), steps_of(y))
 
 

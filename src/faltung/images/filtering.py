@@ -18,6 +18,7 @@ from faltung.operators._arrays import as_array, is_known_dtype
 from faltung.operators._checks import as_flag
 from faltung.operators.conv import conv
 from faltung.plans._pictures import filter_rounded
+from faltung.plans._rounded_products import filter_by_factors
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints
 
@@ -155,7 +156,9 @@ def _filter_rounded(picture: Array, kernel: Array, window: dict[str, Any]) -> Ar
     axes = tuple(map(sliding_axis, windows, picture.shape, modes))
     if window["flip"]:
         kernel = kernel[::-1, ::-1]
-    return filter_rounded(picture, kernel, axes, float(window["padding_value"]))
+    fill = float(window["padding_value"])
+    by_factors = filter_by_factors(picture, kernel, axes, fill)
+    return filter_rounded(picture, kernel, axes, fill) if by_factors is None else by_factors
 
 
 def _check_kernel(kernel: Array) -> None:
