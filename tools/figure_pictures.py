@@ -22,6 +22,7 @@ def pictures() -> dict[str, Figure | Animation]:
     colours = ft.Conv(np.arange(54).reshape(2, 3, 3, 3) % 7 - 3, padding=1, padding_mode="reflect")
     smooth = np.exp(-((np.indices((3, 3)) - 1) ** 2).sum(0))
     sizes = 1 + (np.indices((5, 5)).sum(0) / 2)  # wider and wider kernels
+    offsets = ft.Conv(np.ones((1, 1, 3, 3), int))  # places in memory, for docs/ladder.md
     kernels = smooth.reshape(9, 1, 1) ** (2 / sizes)
     kernels /= kernels.sum(0)
     blur = ft.Involution(kernels.reshape(1, 1, 9, 5, 5).round(2), kernel_size=(3, 3), padding=1)
@@ -31,6 +32,9 @@ def pictures() -> dict[str, Figure | Animation]:
         "pooling.gif": ft.MaxPool((3, 3), stride=1).animate(x[None], seconds=0.8),
         "matrix-row.svg": edges.draw((1, 5, 5), view="matrix", theme="auto"),
         "channels.svg": colours.draw((3, 5, 5), theme="auto", index=(1, 0, 3)),
+        "ladder-offsets.svg": offsets.draw(
+            (1, 5, 7), x=np.arange(35).reshape(1, 5, 7), theme="auto", index=(0, 1, 1)
+        ),
         "kernels.svg": blur.draw((1, 1, 5, 5), x=x[None, None], theme="auto", index=(0, 0, 3, 3)),
     }
 
