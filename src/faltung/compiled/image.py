@@ -7,13 +7,15 @@ staged cells differs, and the order of the sums with it.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faltung.compiled import image_planes as planes
 from faltung.compiled import image_sweep as at
 from faltung.compiled import words
+from faltung.compiled._jit import Job
 from faltung.compiled.call import (
     SHORT_MACS,
     SHORT_NUMBERS,
@@ -25,7 +27,8 @@ from faltung.compiled.call import (
 )
 from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
-from faltung.compiled.image_pieces import order_of, pieces_of_task
+from faltung.compiled.image_pieces import Piece, order_of, pieces_of_task
+from faltung.compiled.image_planes import filter_planes, has_small_planes, put_planes
 from faltung.compiled.image_schedule import PictureSchedule, make_schedule
 from faltung.compiled.image_tile import folded_strip, strip
 from faltung.compiled.memory import address_of
@@ -34,7 +37,7 @@ from faltung.compiled.schedule import MOST_WORKSPACE, round_up
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
 from faltung.compiled.sweep import convolve_box, enter_box
-from faltung.compiled.task import DirectTask, RoundedTask
+from faltung.compiled.task import DirectTask, RoundedTask, SumType
 from faltung.compiled.variants import Row, find_row
 
 __all__ = ["PackedFilter", "PictureFacts", "facts", "pack", "run", "runner"]
@@ -124,7 +127,7 @@ class _Words:
     """The words of a kind of call, and the arrays that they point to."""
 
     def __init__(self) -> None:
-        self.call = np.zeros(at.CALL_WORDS[-1] + 1, np.int64)
+        self.call = np.zeros(planes.PLANE_WORDS[-1] + 1, np.int64)
         self.arrays: list[NDArray[Any]] = []
 
     def keep(self, values: Any, dtype: Any = np.int64) -> int:
@@ -133,24 +136,35 @@ class _Words:
         return int(self.arrays[-1].ctypes.data)
 
 
-def _piece_table(task: DirectTask, schedule: PictureSchedule, row: Row, made: _Words) -> Any:
-    """A line for each piece of the kernel; compiles the strips."""
-    size = row.element.size
+def _offsets(
+    task: DirectTask, schedule: PictureSchedule, row: Row, piece: Piece
+) -> NDArray[np.int64]:
+    """How far from an output's first cell each column of a piece begins, in bytes."""
+    size, boxes = row.element.size, schedule.boxes
     layout_d, layout_h, layout_w = schedule.layouts
-    pitch = (schedule.boxes[2] + layout_w.extra) * size
-    plane = layout_h.cells(schedule.boxes[1]) * pitch
-    slots_d, slots_h = schedule.boxes[0] + layout_d.extra, schedule.boxes[1] + layout_h.extra
+    pitch = (boxes[2] + layout_w.extra) * size
+    plane = layout_h.cells(boxes[1]) * pitch
+    slots_d, slots_h = boxes[0] + layout_d.extra, boxes[1] + layout_h.extra
     depths = (np.array(layout_d.copies) * slots_d + layout_d.shifts) * plane
     rows = (np.array(layout_h.copies) * slots_h + layout_h.shifts) * pitch
-    copy = layout_d.cells(schedule.boxes[0]) * plane
+    copy = layout_d.cells(boxes[0]) * plane
     columns = np.array(layout_w.copies) * copy + np.array(layout_w.shifts) * size
+    channel, depth, height, column = np.array(piece.columns).T
+    offsets: NDArray[np.int64] = (
+        channel * schedule.plane_size + depths[depth] + rows[height] + columns[column]
+    )
+    return offsets
+
+
+def _piece_table(task: DirectTask, schedule: PictureSchedule, row: Row, made: _Words) -> Any:
+    """A line for each piece of the kernel; compiles the strips."""
     done, table, make = 0, [], folded_strip if schedule.is_folded else strip
     for piece in schedule.pieces:
-        channel, depth, height, column = np.array(piece.columns).T
-        offsets = channel * schedule.plane_size + depths[depth] + rows[height] + columns[column]
+        offsets = _offsets(task, schedule, row, piece)
         stride = 1 if schedule.is_folded else task.axes[1].stride
         job = make(schedule.tile(row, piece.rows, stride))
-        table.append((address_of(job), done * size, made.keep(offsets), len(offsets)))
+        weights = done * row.element.size
+        table.append((address_of(job), weights, made.keep(offsets), len(offsets)))
         done += piece.rows * len(offsets)
     return table
 
@@ -163,61 +177,109 @@ def _runner_of(
     sums = task.sums
     assert sums is not None, task.dtype
     schedule, made = make_schedule(task, row), _Words()
-    call, element = made.call, row.element
-    size, kind = element.size, element.dtype
+    call, size = made.call, row.element.size
     put_axes(call, task.axes, schedule, x_steps, y_steps, made.keep)
+    _put_sizes(task, schedule, row, has_bias, made)
+    for index, value in {
+        words.X_BATCH: x_steps[0],
+        words.X_GROUP: x_steps[1] * task.channels,
+        words.X_CHANNEL: x_steps[1],
+        words.Y_BATCH: y_steps[0],
+        words.Y_GROUP: y_steps[1] * task.filters,
+        words.Y_ROW: y_steps[3] * task.axes[1].dilation,
+        at.FILTER_STEP: y_steps[1],
+    }.items():
+        call[index] = value
+    is_plain = sums.memory == sums.dtype and y_steps[4] == size
+    if is_plain and x_steps[4] == size and has_small_planes(task, schedule):
+        job, jobs = _put_planes(task, schedule, row, x_steps, made)
+    else:
+        job, jobs = convolve_box, schedule.jobs
+        _put_bands(task, schedule, row, x_steps, is_plain, made)
+    is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
+    kind_of_call = Call(job, call, jobs, schedule.workspace, is_short, _item_size(sums))
+    return make_runner(kind_of_call, None, take_workspace, give_back, tuple(made.arrays))
+
+
+def _item_size(sums: SumType) -> int:
+    return np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize
+
+
+def _put_sizes(
+    task: DirectTask, schedule: PictureSchedule, row: Row, has_bias: bool, made: _Words
+) -> None:
+    """The words that neither the arrays' strides nor the way of the sweep change."""
+    sums, element = cast("SumType", task.sums), row.element
+    size, kind, tile = element.size, element.dtype, schedule.tile(row, 1, 1)
     is_relu = task.is_relu and element.is_float
     least = -np.inf if element.is_float else 0
-    is_same = sums.memory == sums.dtype
-    tile = schedule.tile(row, 1, 1)
-    counts = [-(-axis.outputs // box) for axis, box in zip(task.axes, schedule.boxes, strict=True)]
     filter_size = task.channels * task.kernel_taps * size
-    item = np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize
-    stage_job = stage(sums.memory, sums.dtype)
-    if is_same and has_short_rows(task.axes, schedule):
-        table = gather_table(task.axes, schedule, x_steps[2:], element.lanes)
-        call[words.GATHER_TABLE] = made.keep(table)
-        call[words.GATHER_VECTORS] = len(table) // element.lanes
-        stage_job = gather_stage(sums.dtype, element.lanes)
     fill_dtype = sums.dtype if isinstance(task, RoundedTask) else task.dtype
-    is_plain = is_same and y_steps[4] == size
-    pieces = _piece_table(task, schedule, row, made)
-    is_whole = is_plain and len(pieces) == 1  # strips are stored as they are computed
     x_row = (schedule.boxes[2] + schedule.layouts[2].extra) * size * task.axes[1].dilation
-    if schedule.is_folded:
-        x_row = tile.columns * size
     for index, value in {
         words.BATCH: task.batch,
         words.GROUPS: task.groups,
-        words.BOXES_D: counts[0],
-        words.BOXES_H: counts[1],
-        words.BOXES_W: counts[2],
-        words.PARTS_O: 1,
-        words.BLOCKS_A_PART: 1,
         words.CHANNELS: task.channels,
-        words.GROUP_CHANNELS: task.channels,
         words.ROWS: task.filters,
-        words.WIDE_PIXELS: tile.columns,
         words.SIZE: size,
         words.PLANE_SIZE: schedule.plane_size,
         words.WEIGHT_GROUP: task.filters * filter_size,
         words.BIAS_GROUP: task.filters * size,
         words.WORKSPACE_STEP: schedule.workspace,
-        words.SCRATCH_AT: schedule.scratch_at,
         words.STAGED_AT: schedule.staged_at,
         words.ZEROS: made.keep(np.zeros(tile.columns), kind),
         words.FLOORS: made.keep([least, 0 if is_relu else least], kind),
         words.FILL: made.keep(pack_fill(task.fill, fill_dtype, sums), kind),
         words.HAS_EPILOGUE: has_bias or is_relu,
+        at.FILTER_WEIGHTS: filter_size,
+        at.X_ROW: tile.columns * size if schedule.is_folded else x_row,
+    }.items():
+        made.call[index] = value
+
+
+def _put_planes(
+    task: DirectTask, schedule: PictureSchedule, row: Row, x_steps: Strides, made: _Words
+) -> tuple[Job, int]:
+    """The words of a sweep plane by plane; its job and how many there are."""
+    piece, (rows, columns) = schedule.pieces[0], task.axes[1:]
+    offsets = _offsets(task, schedule, row, piece)
+    made.call[planes.OFFSETS], made.call[planes.TAPS] = made.keep(offsets), len(offsets)
+    jobs = put_planes(made.call, task, schedule, row, x_steps[3:], made.keep)
+    return filter_planes(schedule.tile(row, piece.rows, rows.stride), columns.stride), jobs
+
+
+def _put_bands(
+    task: DirectTask,
+    schedule: PictureSchedule,
+    row: Row,
+    x_steps: Strides,
+    is_plain: bool,
+    made: _Words,
+) -> None:
+    """The words of a sweep in bands; compiles what it needs."""
+    sums, call, element = cast("SumType", task.sums), made.call, row.element
+    size, item, tile = element.size, _item_size(sums), schedule.tile(row, 1, 1)
+    stage_job = stage(sums.memory, sums.dtype)
+    if sums.memory == sums.dtype and has_short_rows(task.axes, schedule):
+        table = gather_table(task.axes, schedule, x_steps[2:], element.lanes)
+        call[words.GATHER_TABLE] = made.keep(table)
+        call[words.GATHER_VECTORS] = len(table) // element.lanes
+        stage_job = gather_stage(sums.dtype, element.lanes)
+    pieces = _piece_table(task, schedule, row, made)
+    is_whole = is_plain and len(pieces) == 1  # strips are stored as they are computed
+    counts = [-(-axis.outputs // box) for axis, box in zip(task.axes, schedule.boxes, strict=True)]
+    for index, value in {
+        words.BOXES_D: counts[0],
+        words.BOXES_H: counts[1],
+        words.BOXES_W: counts[2],
+        words.PARTS_O: 1,
+        words.BLOCKS_A_PART: 1,
+        words.GROUP_CHANNELS: task.channels,
+        words.WIDE_PIXELS: tile.columns,
+        words.SCRATCH_AT: schedule.scratch_at,
         words.IS_RELU: task.is_relu,
-        words.X_BATCH: x_steps[0],
-        words.X_GROUP: x_steps[1] * task.channels,
-        words.X_CHANNEL: x_steps[1],
         words.X_PART: item,
         words.X_PARTS: 1,
-        words.Y_BATCH: y_steps[0],
-        words.Y_GROUP: y_steps[1] * task.filters,
-        words.Y_ROW: y_steps[3] * task.axes[1].dilation,
         words.Y_PART: item,
         words.Y_PARTS: 1,
         words.Y_IS_PLAIN: is_plain,
@@ -226,20 +288,14 @@ def _runner_of(
         words.SWEEP: address_of(at.sweep_band),
         words.RUN_TILE: address_of(at.sweep_segment),
         words.FINISH: address_of(finish(sums.dtype, sums.memory)),
-        at.FILTER_WEIGHTS: filter_size,
-        at.FILTER_STEP: y_steps[1],
         at.DILATION: task.axes[1].dilation,
         at.STRIP_ROWS: 1 if schedule.is_folded else schedule.tile_rows,
         at.SEGMENT: round_up(schedule.boxes[2], tile.columns) if is_whole else schedule.segment,
         at.PIECES: len(pieces),
         at.PIECE_TABLE: made.keep(pieces),
         at.SCRATCH_PITCH: (tile.columns if schedule.is_folded else schedule.segment) * size,
-        at.X_ROW: x_row,
     }.items():
         call[index] = value
-    is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
-    kind_of_call = Call(convolve_box, call, schedule.jobs, schedule.workspace, is_short, item)
-    return make_runner(kind_of_call, None, take_workspace, give_back, tuple(made.arrays))
 
 
 def runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], has_bias: bool) -> Runner:
