@@ -9,7 +9,7 @@ import mmap
 import numpy as np
 
 from direct_oracle import numpy_dtype, random_values, reference, shapes_of, task_2d
-from faltung.compiled import direct, machine, packing
+from faltung.compiled import call, direct, entry, lanes, lanes_schedule, machine
 from faltung.compiled.variants import ROWS
 
 PAGE = mmap.PAGESIZE
@@ -70,8 +70,12 @@ def check(task, row, at_end, is_last=False):
     packed = packed._replace(
         weights=guarded_copy(packed.weights, at_end), biases=guarded_copy(packed.biases, at_end)
     )
-    direct.take_workspace = lambda size: guarded(size, at_end, 64)
-    direct.give_back = lambda memory: None
+    entry._SMALL_BYTES = -1  # no memory of short calls, which would not be guarded
+    for module in (call, lanes):
+        module.take_workspace = lambda size: guarded(size, at_end, 64)
+        module.give_back = lambda memory: None
+    call.runner_of.cache_clear()
+    lanes.runner_of.cache_clear()
     direct.run(task, x, packed, y)
     wide = {"c": np.complex128, "f": np.float64}.get(y.dtype.kind, y.dtype.type)
     assert np.array_equal(y, reference(task, x, weight, bias, wide).astype(y.dtype)), task
@@ -80,7 +84,8 @@ def check(task, row, at_end, is_last=False):
 
 def check_row(row, count):
     """`count` convolutions with one variant of the kernel: tails, both ends, both layouts."""
-    direct.find_row = packing.find_row = lambda _dtype: row
+    direct.find_row = lambda _dtype: row
+    direct.find_lanes_row = lambda _dtype: None
     dtypes = DTYPES[row.element.dtype]
     for number in range(count):
         kernel, padding = WINDOWS[number % 3]
@@ -92,8 +97,28 @@ def check_row(row, count):
         check(task, row, number % 2 == 0, is_last=number % 11 == 0)
 
 
+def check_lanes_row(row, count):
+    """The same with output channels in the lanes: whole and part vectors, odd ones, all tiles."""
+    direct.find_lanes_row = lambda _dtype: row
+    dtypes = DTYPES[row.element.dtype]
+    for number in range(count):
+        kernel, padding = ((3, 1), (2, 0), (4, 2))[number % 3]
+        width = max(WIDTHS[number % len(WIDTHS)], kernel)
+        filters = row.rows * (1 + number % 3) - (number % 2 and row.rows > 2)
+        dtype = dtypes[number % len(dtypes)]
+        task = task_2d(
+            24 + number % 5, filters, kernel + number % 5, width, kernel, padding, dtype,
+            stride=1 + number % 4 // 3, dilation=1 + number % 7 // 6,
+        )  # fmt: skip
+        check(task, row, number % 2 == 0, is_last=number % 11 == 0)
+
+
 def main(count):
     """Every row that this machine has; prints their names."""
+    for row in lanes_schedule.ROWS:
+        if machine.has(row.isa):
+            check_lanes_row(row, count // 2)
+            print(row.id)
     for row in ROWS:
         if machine.has(row.isa):
             check_row(row, count)

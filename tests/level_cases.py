@@ -14,6 +14,8 @@ import numpy as np
 
 from direct_oracle import compute, numpy_dtype, random_task, random_values, reference, shapes_of
 from faltung.compiled import machine
+from faltung.compiled.lanes_schedule import find_lanes_row
+from faltung.compiled.lanes_tile import LanesTile, strip
 from faltung.compiled.variants import find_row
 from faltung.testing import error_bound
 
@@ -63,6 +65,7 @@ def try_level(level, cases):
     }
     rows = {dtype: find_row(dtype) for dtype in ("float32", "float64", "uint32", "uint64")}
     chosen = ASSEMBLY.get(level, ["float32", "float64"])
+    lanes = [find_lanes_row(dtype) for dtype in ("float32", "float64")]
     return {
         "wrong": wrong,
         "isa": machine.isa(),
@@ -70,6 +73,13 @@ def try_level(level, cases):
         "code": {
             dtype: (rows[dtype].rows * rows[dtype].vectors, rows[dtype].columns()[0].assembly())
             for dtype in chosen
+        },
+        "lanes": {
+            row.id: (
+                row.pixels * row.vectors,
+                strip(LanesTile(row.element, 1, row.pixels, row.vectors, 1)).assembly(),
+            )
+            for row in lanes
         },
     }
 

@@ -68,7 +68,7 @@ def spills(block):
     return re.findall(r"%[xyz]mm\d+, -?\d*\(%rsp\)|\(%rsp\), %[xyz]mm", block)
 
 
-def fault_of(level, sums, assembly):
+def fault_of(level, sums, assembly, least=2):
     """What is wrong with the wide kernel of a level that sums floats, or None."""
     needed, arithmetic, forbidden = LEVELS[level]
     if re.search(forbidden, assembly):
@@ -76,7 +76,7 @@ def fault_of(level, sums, assembly):
     if not re.search(needed.replace("ps", "p[sd]"), assembly):
         return "its own instructions are not used"
     loops = [block for block in blocks_of(assembly) if len(re.findall(arithmetic, block)) >= sums]
-    if len(loops) < 2:  # the one that packs a panel, and the plain one
+    if len(loops) < least:  # the one that packs a panel, and the plain one
         return f"{len(loops)} loops over taps"
     return f"spills {spills(loops[0])}" if any(map(spills, loops)) else None
 
@@ -97,6 +97,9 @@ def test_each_level_computes_and_keeps_its_sums_in_registers():
                 assert ("pmulld" in assembly) == (level != "generic")
                 continue
             assert fault_of(level, sums, assembly) is None, (level, dtype)
+        for name, (sums, assembly) in found["lanes"].items():
+            assert name.endswith(f"__{ROWS_OF.get(level, level)}")
+            assert fault_of(level, sums, assembly, least=1) is None, (level, name)
 
 
 def test_wrong_machine_code_is_noticed():
