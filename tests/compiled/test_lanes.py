@@ -1,0 +1,146 @@
+"""Tiles with output channels in their lanes: the bits of the other tile, and how they are cut."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from direct_oracle import axis, compute, shapes_of, task_2d
+from faltung.compiled import direct, machine
+from faltung.compiled._jit import available
+from faltung.compiled.direct import Axis, DirectTask
+from faltung.compiled.lanes import schedule_of
+from faltung.compiled.lanes_schedule import ROWS, find_lanes_row, suits
+from faltung.compiled.lanes_store import transposer
+from faltung.compiled.lanes_tile import LanesTile, tile
+from faltung.compiled.schedule import MOST_WORKSPACE
+from faltung.compiled.simd import memory
+
+HERE = [row for row in ROWS if machine.has(row.isa)]
+
+
+def test_ids_differ_and_end_with_the_level():
+    assert len({row.id for row in ROWS}) == len(ROWS)
+    assert all(row.id.endswith(f"__{row.isa}") for row in ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_the_tile_fits_the_registers(row):
+    registers = 32 if row.isa == "avx512" else 16
+    assert (row.pixels + 1) * row.vectors + 1 <= registers
+
+
+LARGE = [
+    task_2d(64, 64, 30, 45),
+    task_2d(40, 41, 7, 7, groups=2, batch=2),
+    task_2d(33, 48, 29, 31, kernel=4, padding=3, stride=2, dilation=3),
+    task_2d(300, 32, 5, 3, is_relu=True),
+    task_2d(12, 32, 40, 17, kernel=13, padding=6),
+    DirectTask(1, 1, 48, 32, (axis(5, 3, 2, 1, 1, 1), axis(6, 2), axis(40, 3, 3, 2)), "float32"),
+    DirectTask(1, 1, 64, 96, (Axis(1, 1, 1), Axis(1, 1, 1), axis(3000, 2, 1, 700)), "float32"),
+]
+
+
+@pytest.mark.skipif(not available(), reason="nothing is compiled here")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "float16"])
+@pytest.mark.parametrize("task", LARGE, ids=range(len(LARGE)))
+def test_both_tiles_give_the_same_bits(monkeypatch, task, dtype):
+    task = DirectTask(
+        task.batch, task.groups, task.channels, task.filters, task.axes, dtype,
+        is_relu=task.is_relu and dtype != "complex64",
+    )  # fmt: skip
+    assert direct.row_of(task, task.sums) is find_lanes_row(task.sums.dtype)
+    rng = np.random.default_rng(7)
+    x_shape, weight_shape, _ = shapes_of(task)
+    x, weight, bias = (
+        rng.standard_normal(shape).astype(dtype)
+        for shape in (x_shape, weight_shape, weight_shape[:1])
+    )
+    x[rng.random(x.shape) < 0.2] = -0.0
+    ours = compute(task, x, weight, bias)
+    monkeypatch.setattr(direct, "find_lanes_row", lambda _dtype: None)
+    direct.facts.cache_clear()
+    other = compute(task, x, weight, bias)
+    direct.facts.cache_clear()
+    assert np.array_equal(ours.view(np.uint8), other.view(np.uint8))
+
+
+@pytest.mark.skipif(not available(), reason="nothing is compiled here")
+@pytest.mark.parametrize("row", HERE, ids=lambda row: row.id)
+def test_blocks_are_turned_round(row):
+    lanes, dtype = row.element.lanes, row.element.dtype
+    transpose = transposer(row.element)
+    source = np.arange(2 * lanes * lanes, dtype=dtype).reshape(lanes, 2 * lanes)
+    for pixels, rows in ((lanes, lanes), (1, lanes), (lanes, 1), (max(1, lanes - 1), 2)):
+        out = np.full((lanes, lanes + 3), -1, dtype)
+        transpose(
+            source.ctypes.data, source.strides[0], out.ctypes.data, out.strides[0], pixels, rows
+        )
+        expected = np.full_like(out, -1)
+        expected[:rows, :pixels] = source[:pixels, :rows].T
+        assert np.array_equal(out, expected)
+
+
+def test_a_tile_by_its_meaning_in_numpy():
+    shape = LanesTile(HERE[0].element, 2, 3, 2, 2)
+    lanes, size = shape.element.lanes, shape.element.size
+    rng = np.random.default_rng(1)
+    x = rng.integers(-3, 4, (4, 9)).astype(shape.element.dtype)
+    weight = rng.integers(-3, 4, (2, 4, lanes)).astype(x.dtype)
+    offsets = np.array([0, 1, 9, 10]) * size
+    out = np.zeros((2, 3, 2, lanes), x.dtype)
+    bias, floor = np.ones((2, lanes), x.dtype), np.zeros(1, x.dtype)
+    run = tile(shape)
+    run(
+        x.ctypes.data, 2 * x.strides[0], weight.ctypes.data, weight.strides[0],
+        offsets.ctypes.data, 4, 0, out.ctypes.data, out.strides[0], 1, out.ctypes.data,
+        out.strides[0], bias.ctypes.data, floor.ctypes.data,
+    )  # fmt: skip
+    expected = np.zeros_like(out)
+    for row, column in np.ndindex(2, 3):
+        window = x[2 * row : 2 * row + 2, 2 * column : 2 * column + 2].reshape(4)
+        expected[row, column] = np.maximum(np.einsum("vtl,t->vl", weight, window) + 1, 0)
+    assert np.array_equal(out, expected)
+    assert memory(out.ctypes.data, "float64" if size == 8 else "float32")[0] == expected.flat[0]
+    assert ctypes.sizeof(ctypes.c_void_p) == 8
+
+
+def test_which_convolutions_belong_here():
+    row = next(row for row in ROWS if row.id == "f32_lanes_14x2__avx512")
+    assert suits(64, 64, 9, row)
+    assert not suits(64, 64, 1, row)  # read where they lie
+    assert not suits(64, 4, 9, row)  # a quarter of a vector
+    assert not suits(3, 64, 9, row)  # 27 products do not pay for turning the sums round
+
+
+def tasks():
+    yield from LARGE
+    yield task_2d(512, 512, 7, 7)
+    yield task_2d(320, 256, 33, 33, padding=12, dilation=12)
+    yield task_2d(64, 64, 500, 700)
+    yield DirectTask(3, 2, 32, 64, (axis(1, 1), axis(1, 1), axis(100_000, 9)), "float64")
+    yield DirectTask(1, 1, 2000, 64, (axis(9, 5), axis(60, 5), axis(60, 5)), "float32")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_cuts_cover_every_output_once_within_the_workspace(row):
+    for task in tasks():
+        cut = schedule_of(task, task.sums, row)
+        assert cut.workspace <= MOST_WORKSPACE
+        boxes = task.batch * task.groups
+        for window, box, cells in zip(task.axes, cut.box, cut.boxes, strict=True):
+            assert 1 <= box <= window.outputs
+            assert cells == box * window.stride
+            boxes *= -(-window.outputs // box)
+        parts = -(-cut.blocks // cut.blocks_a_part)
+        assert cut.jobs == boxes * parts
+        assert (cut.blocks - 1) * row.rows < task.filters <= cut.blocks * row.rows
+        assert cut.tile.rows == 1 or cut.tile.columns == task.axes[2].outputs
+        assert cut.box[1] == task.axes[1].outputs or cut.box[1] % cut.tile.rows == 0
+        assert cut.range_channels % cut.chunks.channels == 0 or cut.range_channels == task.channels
+        # Staging again for each part is a small share of the sums.
+        staged = cut.jobs * cut.group_channels * cut.plane_size / row.element.vector_size
+        sums = task.macs / row.element.lanes
+        assert parts == 1 or staged < 0.2 * sums
