@@ -10,7 +10,6 @@ from faltung.compiled.memory import (
     bits_of,
     copier,
     float_of,
-    halver,
     loader,
     put_word,
     storer,
@@ -106,15 +105,12 @@ def test_llvm_does_what_numpy_means(element):
 @pytest.mark.skipif(not available(), reason="nothing is compiled here")
 def test_words_and_elements():
     load, store, copy = loader("int16"), storer("float32"), copier("float32", 4)
-    halve = halver("float32", 4)
 
     @job
     def run(block, _call, _number):
         put_word(block, 1, word(block, 0) + load(block + 32, 1))
         store(block + 40, 1, float_of(bits_of(np.float32(2.5))))
         copy(block + 120, block + 40, 7)
-        halve(block + 160, block + 40, 5)
-        halve(block + 200, block + 40, 12)
 
     block = np.arange(60, dtype=np.int64)
     block[4] = -3 << 16

@@ -25,7 +25,7 @@ from faltung.compiled.microkernel import AHEAD
 from faltung.compiled.packing import pack_fill, packing_of
 from faltung.compiled.pointwise import multiply_box
 from faltung.compiled.schedule import Axis, Schedule, Shape, make_schedule
-from faltung.compiled.staging import stage
+from faltung.compiled.staging import has_channels_last, stage
 from faltung.compiled.storing import finish
 from faltung.compiled.sweep import convolve_box, enter_box, run_tile, sweep_box
 from faltung.compiled.task import DirectTask, SumType
@@ -186,13 +186,15 @@ def prepare(
         y_steps[0], y_steps[1] * task.filters, y_steps[1], item, sums.parts, is_plain,
     )  # fmt: skip
     finish_job = finish(sums.dtype, sums.memory)
-    if sums.memory == sums.dtype and sums.parts == 1 and has_short_rows(shape.axes, schedule):
+    is_last = has_channels_last(sums, x_steps)
+    is_same = sums.memory == sums.dtype and sums.parts == 1
+    if is_same and not is_last and has_short_rows(shape.axes, schedule):
         lanes = row.element.lanes
         table = gather_table(shape.axes, schedule, x_steps[2:], lanes)
         call[words.GATHER_TABLE], call[words.GATHER_VECTORS] = keep(table), len(table) // lanes
         stage_job = gather_stage(sums.dtype, lanes)
     else:
-        stage_job = stage(sums.memory, sums.dtype)
+        stage_job = stage(sums.memory, sums.dtype, is_last)
     jobs = (enter_box, stage_job, sweep_box, run_tile, *row.columns(), finish_job)
     call[words.ENTER : words.FINISH + 1] = [address_of(job) for job in jobs]
     job = multiply_box if schedule.is_direct and is_plain else convolve_box

@@ -17,7 +17,7 @@ from faltung.compiled._jit import Job, intrinsic
 from faltung.compiled.simd import Element, Emitter, Interpreter, memory
 
 __all__ = [
-    "address_of", "bits_of", "copier", "float_of", "halver", "invoke", "loader", "put_word",
+    "address_of", "bits_of", "copier", "float_of", "invoke", "loader", "put_word",
     "storer", "word",
 ]  # fmt: skip
 
@@ -149,40 +149,6 @@ def copier(dtype: str, lanes: int) -> Callable[[int, int, int], None]:
     @intrinsic("void(intp, intp, intp)", emit)
     def copy(target: int, source: int, count: int) -> None:
         _copy_vectors(Interpreter(element), target, source, count)
-
-    return copy
-
-
-def _copy_every_second(machine: Any, target: Any, source: Any, count: Any) -> None:
-    lanes, size = machine.element.lanes, machine.element.vector_size
-
-    def pick(target: Any, source: Any, start: int) -> None:
-        vectors = machine.load(source), machine.load(machine.plus(source, size))
-        machine.store(machine.every_second(*vectors, start), target)
-
-    def copy(number: Any, _carried: Any) -> list[Any]:
-        step = machine.times(number, size)
-        pick(machine.plus(target, step), machine.plus(source, machine.times(step, 2)), 0)
-        return []
-
-    machine.loop(machine.divided(machine.minus(count, 1), lanes), [], copy)
-    # The last vector ends with the last element that is wanted: none beyond it is read.
-    rest = machine.times(machine.minus(count, lanes), machine.element.size)
-    before = machine.minus(machine.plus(source, machine.times(rest, 2)), machine.element.size)
-    pick(machine.plus(target, rest), before, 1)
-
-
-@cache
-def halver(dtype: str, lanes: int) -> Callable[[int, int, int], None]:
-    """The instruction that copies `count` elements, more than `lanes`, of every second one."""
-    element = Element(dtype, lanes, True)
-
-    def emit(builder: Any, target: Any, source: Any, count: Any) -> None:
-        _copy_every_second(Emitter(builder, element), target, source, count)
-
-    @intrinsic("void(intp, intp, intp)", emit)
-    def copy(target: int, source: int, count: int) -> None:
-        _copy_every_second(Interpreter(element), target, source, count)
 
     return copy
 

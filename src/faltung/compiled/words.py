@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "AXIS_WORDS", "COLUMN_WORDS", "DIRECT_WORDS", "ENTRY_WORDS", "PACK_WORDS", "PLACE_WORDS",
-    "THREAD_WORDS",
+    "STAGING_WORDS", "THREAD_WORDS",
 ]  # fmt: skip
 
 # One column: a tile of pixels, a chunk of taps, all blocks of rows. Written by the sweep.
@@ -25,6 +25,12 @@ THREAD_WORDS = (
     TILE, TILE_PITCH, TILE_ROW, TILE_ROWS, TILE_SKIP, TILE_VALID, TILE_X, TILE_Y, TILE_JOB,
     TILE_FIRST, TILE_STEP, TILE_BLOCKS, TILE_PIXELS, NUMBER,
 ) = range(18, 50)  # fmt: skip
+
+# While rows are staged (`staging`): what holds for all rows of a copy. Images and lanes have words
+# of their own below these.
+STAGING_WORDS = (
+    ROW_FIRST, ROW_SLOTS, ROW_START, ROW_WHOLE, ROW_INSIDE, ROW_IS_FILLED,
+) = range(58, 64)  # fmt: skip
 
 # One axis of the problem; three of these stand in the block of the call, beginning at AXES.
 AXIS_WORDS = (
