@@ -67,7 +67,7 @@ class Cut(NamedTuple):
 class _Layout(NamedTuple):
     """Where everything lies in a thread's workspace, in bytes."""
 
-    pitch: int
+    strip: int
     slice: int
     plane: int
     line: int
@@ -78,15 +78,15 @@ class _Layout(NamedTuple):
 
 def _layout(sizes: tuple[int, int, int], channels: int, filters: int, element: Element) -> _Layout:
     depth, height, width = sizes
-    # A line of the cache more: neighbours in a column do not share a set of the cache.
-    pitch = 2 * width * element.size + 64
-    slice_ = height * pitch + 64
+    # Lines of the cache more: neighbours in a row or a column do not share a set of the cache.
+    strip = 2 * height * element.vector_size + 128
+    slice_ = width // element.lanes * strip + 64
     line = 2 * width * element.vector_size
-    lines_at = 2 * max(depth, height) * element.vector_size
+    lines_at = (2 * max(depth, height) + 1) * element.vector_size
     planes_at = lines_at + (channels + 1) * line
     plane = depth * slice_ + 64
     planes = max(channels, filters) * plane
-    return _Layout(pitch, slice_, plane, line, lines_at, planes_at, planes_at + planes)
+    return _Layout(strip, slice_, plane, line, lines_at, planes_at, planes_at + planes)
 
 
 def _spans(task: DirectTask) -> tuple[int, ...]:
@@ -202,25 +202,24 @@ def _place_kernels(
 ) -> None:
     """Kernels as blocks: tap t at the point -t, so that the product is a correlation."""
     depth, height, width = found.sizes
-    size = target.itemsize
-    points = np.zeros((len(weight), depth, height, 2 * width), target.dtype)
+    points = np.zeros((len(weight), 2, depth, height, width), target.dtype)
     scaled = weight.reshape(len(weight), *(axis.kernel for axis in task.axes)) / prod(found.sizes)
-    for part, values in enumerate((scaled.real, scaled.imag)):
-        if part and scaled.dtype.kind != "c":
-            continue
-        own = points[..., part * width : (part + 1) * width]
+    parts = (scaled.real, scaled.imag) if scaled.dtype.kind == "c" else (scaled,)
+    for part, values in enumerate(parts):
         if found.is_line:
             flat = np.zeros((len(weight), height * width), target.dtype)
-            axis = task.axes[2]
-            flat[:, -np.arange(axis.kernel) * axis.dilation] = values[:, 0, 0]
-            own[:, 0] = flat.reshape(-1, height, width)
+            flat[:, -np.arange(task.axes[2].kernel) * task.axes[2].dilation] = values[:, 0, 0]
+            points[:, part, 0] = flat.reshape(-1, height, width)
         else:
             taps = [-np.arange(axis.kernel) * axis.dilation for axis in task.axes]
-            where: Any = (slice(None), *np.ix_(*taps))
-            own[where] = values
-    steps = layout.plane, layout.slice, layout.pitch, size
-    as_blocks = np.ndarray(points.shape, target.dtype, target, 0, steps)
-    as_blocks[...] = points
+            where: Any = (slice(None), part, *np.ix_(*taps))
+            points[where] = values
+    lanes, size = find_row(target.dtype.name).element.lanes, target.itemsize
+    shape = len(weight), depth, width // lanes, height, 2, lanes
+    vector = lanes * size
+    steps = layout.plane, layout.slice, layout.strip, 2 * vector, vector, size
+    strips = points.reshape(len(weight), 2, depth, height, width // lanes, lanes)
+    np.ndarray(shape, target.dtype, target, 0, steps)[...] = strips.transpose(0, 2, 4, 3, 1, 5)
 
 
 def _weigh(weight: NDArray[Any], task: DirectTask, found: Cut, dtype: str) -> NDArray[Any]:
@@ -285,7 +284,7 @@ def _tables(
         call[at.FACTORS] = kept[-1].ctypes.data
     call[at.SIZE_D : at.SIZE_W + 1] = found.sizes
     call[at.IS_LINE] = found.is_line
-    call[at.PITCH : at.LINE + 1] = layout.pitch, layout.slice, layout.plane, layout.line
+    call[at.STRIP : at.LINE + 1] = layout.strip, layout.slice, layout.plane, layout.line
     call[at.PLANES_AT], call[at.LINES_AT] = layout.planes_at, layout.lines_at
     return call, kept
 
@@ -340,15 +339,17 @@ def run(
     least = np.array([0 if task.is_relu else -np.inf], dtype)
     kept += [bias, fill, declined, least]
     item = np.dtype(sums.memory).itemsize
-    _, stride_h, stride_w = (axis.stride for axis in task.axes)
-    used_h = (found.outputs[1] - 1) * stride_h + 1
-    used_w = found.sizes[2] if found.is_line else (found.outputs[2] - 1) * stride_w + 1
+    used_d, used_h, used_w = (
+        (some - 1) * axis.stride + 1 for some, axis in zip(found.outputs, task.axes, strict=True)
+    )
+    if found.is_line:
+        used_h, used_w = -(-used_w // found.sizes[2]), found.sizes[2]
     call[at.X : at.BOXES_D] = (
         x.ctypes.data, y.ctypes.data, *x_steps[:2], item, *y_steps[:2], item,
         task.channels, task.filters, task.batch * found.pairs, found.pairs,
     )  # fmt: skip
     call[at.BOXES_D : at.SIZE_D] = *found.boxes, *found.outputs
-    call[at.USED_H], call[at.USED_VECTORS] = used_h, -(-used_w // element.lanes)
+    call[at.USED_D : at.IS_LINE] = used_d, used_h, -(-used_w // element.lanes)
     call[at.IS_COMPLEX] = sums.parts == 2
     call[at.WORKSPACE], call[at.WORKSPACE_STEP] = workspace.ctypes.data, layout.workspace
     call[at.SPECTRUM], call[at.BIAS] = spectrum.ctypes.data, bias.ctypes.data

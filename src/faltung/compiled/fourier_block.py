@@ -1,10 +1,11 @@
 """One block of a convolution by Fourier transforms: fetched, transformed, multiplied, put back.
 
-A block is a matrix of points for each channel, in a thread's workspace: real parts of a row, then
-its imaginary parts. Real data come as two blocks at once, one as the real parts and one as the
-imaginary parts of the same points: a real kernel keeps them apart. The columns are transformed
-where they stand; then some rows at a time are fetched, transformed, multiplied, transformed back
-and put in place, all in the first-level cache; then the columns are transformed back.
+A block is a matrix of points for each channel, in a thread's workspace, cut into strips as wide as
+a vector: row after row the real parts of a strip, then its imaginary parts. Real data come as two
+blocks at once, one as the real parts and one as the imaginary parts of the same points: a real
+kernel keeps them apart. Strips are transformed along their columns where they stand; then some
+rows at a time are fetched, transformed, multiplied, transformed back and put in place, all in the
+first-level cache; then the strips are transformed back.
 
 A long line is a matrix too, row after row, with factors between its two transforms.
 """
@@ -17,6 +18,7 @@ import numpy as np
 
 from faltung.compiled import words as axis_words
 from faltung.compiled._jit import Job, Kernel, job, kernel
+from faltung.compiled.fourier_copies import prefetch, put_vector, take_vector
 from faltung.compiled.fourier_passes import (
     fetch_lines,
     multiply_lines,
@@ -31,104 +33,132 @@ from faltung.compiled.staging import source_of
 __all__ = ["CALL_WORDS", "convolve_pair", "weigh_kernel"]
 
 _AXIS_D, _AXIS_H, _AXIS_W = (8 * number * axis_words.AXIS_SIZE for number in range(3))
+_AHEAD = 4  # rows that are asked for before they are staged: they do not lie side by side
 
 # The words of a call, behind those of its three axes.
 CALL_WORDS = (
     X, Y, X_SAMPLE, X_CHANNEL, X_PART, Y_SAMPLE, Y_CHANNEL, Y_PART,
     CHANNELS, FILTERS, PAIRS, PAIRS_A_SAMPLE, BOXES_D, BOXES_H, BOXES_W, OUT_D, OUT_H, OUT_W,
-    SIZE_D, SIZE_H, SIZE_W, USED_D, USED_H, USED_VECTORS, IS_LINE, IS_COMPLEX,
-    PITCH, SLICE, PLANE, LINE, PLANES_AT, LINES_AT, WORKSPACE, WORKSPACE_STEP,
+    SIZE_D, SIZE_H, SIZE_W, USED_D, USED_H, USED_STRIPS, IS_LINE, IS_COMPLEX,
+    STRIP, SLICE, PLANE, LINE, PLANES_AT, LINES_AT, WORKSPACE, WORKSPACE_STEP,
     SPECTRUM, FACTORS, FORWARD_D, FORWARD_H, FORWARD_W, INVERSE_D, INVERSE_H, INVERSE_W,
     BIAS, LEAST, FILL, DECLINED, NUMBER,
 ) = range(3 * axis_words.AXIS_SIZE, 3 * axis_words.AXIS_SIZE + 47)  # fmt: skip
 
 
 @cache
-def _stage(element: Element, dtype: str) -> Kernel:  # noqa: C901  kernels that share instructions
-    """The kernel that copies the cells of a block of one channel, borders included."""
+def _stage_row(element: Element, dtype: str) -> Kernel:
+    """The kernel that copies the cells of one row of a block, borders included."""
     load, load_fill, store = loader(dtype), loader(element.dtype), storer(element.dtype)
-    numpy_type = np.dtype(element.dtype).type
-    item, zero = np.dtype(dtype).itemsize, np.dtype(element.dtype).type(0)
+    take, numpy_type = take_vector(element, dtype), np.dtype(element.dtype).type
+    item, lanes = np.dtype(dtype).itemsize, element.lanes
+
+    @kernel("void(intp, intp, intp, intp, intp)")
+    def stage_row(call: int, row: int, source: int, position: int, part: int) -> None:
+        axis_w = call + _AXIS_W
+        count, step = word(call, SIZE_W), word(axis_w, axis_words.X_STEP)
+        strip, length = word(call, STRIP), word(axis_w, axis_words.LENGTH)
+        ahead = 0
+        if word(call, IS_LINE) == 0:
+            ahead = _AHEAD * word(call + _AXIS_H, axis_words.X_STEP)
+        fill = load_fill(word(call, FILL), part)
+        is_whole_row = step == item
+        for first in range(0, count, lanes):
+            place = position + first
+            if is_whole_row and place >= 0 and place + lanes <= length:
+                prefetch(source + place * step + ahead)
+                take(row, source + place * step)
+            elif place >= length + word(axis_w, axis_words.AFTER):
+                for i in range(lanes):
+                    store(row, i, fill)
+            else:
+                for i in range(lanes):
+                    cell = source_of(axis_w, place + i)
+                    store(row, i, fill if cell < 0 else numpy_type(load(source + cell * step, 0)))
+            row += strip
+
+    return stage_row
+
+
+@cache
+def _stage(element: Element, dtype: str) -> Kernel:
+    """The kernel that copies the cells of a block of one channel, zeros where there is none."""
+    stage_row, load_fill, store = (
+        _stage_row(element, dtype),
+        loader(element.dtype),
+        storer(element.dtype),
+    )
+    lanes, size, point = element.lanes, element.size, 2 * element.vector_size
+    zero = np.dtype(element.dtype).type(0)
+
+    @kernel("void(intp, intp, intp)")
+    def fill_row(call: int, row: int, value_at: int) -> None:
+        value = load_fill(value_at, 0) if value_at != 0 else zero
+        for _ in range(0, word(call, SIZE_W), lanes):
+            for i in range(lanes):
+                store(row, i, value)
+            row += word(call, STRIP)
 
     @kernel("void(intp, intp, intp, intp, intp)")
     def stage(call: int, rows: int, x: int, box: int, part: int) -> None:
         axis_d, axis_h, axis_w = call + _AXIS_D, call + _AXIS_H, call + _AXIS_W
+        is_there = box < word(call, BOXES_D) * word(call, BOXES_H) * word(call, BOXES_W)
         box_w, box = box % word(call, BOXES_W), box // word(call, BOXES_W)
         box_h, box_d = box % word(call, BOXES_H), box // word(call, BOXES_H)
-        position_d = box_d * word(call, OUT_D) * word(axis_d, axis_words.STRIDE)
-        position_d -= word(axis_d, axis_words.BEFORE)
+        first_d = box_d * word(call, OUT_D) * word(axis_d, axis_words.STRIDE)
+        first_d -= word(axis_d, axis_words.BEFORE)
         first_h = box_h * word(call, OUT_H) * word(axis_h, axis_words.STRIDE)
         first_h -= word(axis_h, axis_words.BEFORE)
-        first = box_w * word(call, OUT_W) * word(axis_w, axis_words.STRIDE)
-        first -= word(axis_w, axis_words.BEFORE)
-        count, step = word(call, SIZE_W), word(axis_w, axis_words.X_STEP)
-        length = word(axis_w, axis_words.LENGTH)
-        fill = load_fill(word(call, FILL), part)
+        position = box_w * word(call, OUT_W) * word(axis_w, axis_words.STRIDE)
+        position -= word(axis_w, axis_words.BEFORE)
+        fill_at = word(call, FILL) + part * size
+        x += part * word(call, X_PART)
         for d in range(word(call, SIZE_D)):
-            cell_d = source_of(axis_d, position_d + d)
-            position = first
+            cell_d = source_of(axis_d, first_d + d) if is_there else -1
             for h in range(word(call, SIZE_H)):
-                row = rows + d * word(call, SLICE) + h * word(call, PITCH)
+                row = rows + d * word(call, SLICE) + h * point
                 cell_h = 0
-                if not word(call, IS_LINE):
+                if is_there and word(call, IS_LINE) == 0:
                     cell_h = source_of(axis_h, first_h + h)
                 if cell_d < 0 or cell_h < 0:
-                    for i in range(count):
-                        store(row, i, fill)
+                    fill_row(call, row, fill_at if is_there else 0)
                 else:
                     source = x + cell_d * word(axis_d, axis_words.X_STEP)
                     source += cell_h * word(axis_h, axis_words.X_STEP)
-                    start = min(count, max(0, -position))
-                    stop = max(start, min(count, length - position))
-                    for i in range(start):
-                        cell = source_of(axis_w, position + i)
-                        store(
-                            row, i, fill if cell < 0 else numpy_type(load(source + cell * step, 0))
-                        )
-                    inside = source + position * step
-                    if step == item:
-                        for i in range(start, stop):
-                            store(row, i, numpy_type(load(inside, i)))
-                    else:
-                        for i in range(start, stop):
-                            store(row, i, numpy_type(load(inside + i * step, 0)))
-                    for i in range(stop, count):
-                        cell = source_of(axis_w, position + i)
-                        store(
-                            row, i, fill if cell < 0 else numpy_type(load(source + cell * step, 0))
-                        )
+                    stage_row(call, row, source, position, part)
                 if word(call, IS_LINE):
-                    position += count
+                    position += word(call, SIZE_W)
 
-    @kernel("void(intp, intp)")
-    def clear(call: int, rows: int) -> None:
-        for d in range(word(call, SIZE_D)):
-            for h in range(word(call, SIZE_H)):
-                row = rows + d * word(call, SLICE) + h * word(call, PITCH)
-                for i in range(word(call, SIZE_W)):
-                    store(row, i, zero)
-
-    @kernel("void(intp, intp, intp, intp, intp)")
-    def stage_part(call: int, rows: int, x: int, box: int, part: int) -> None:
-        if box >= word(call, BOXES_D) * word(call, BOXES_H) * word(call, BOXES_W):
-            clear(call, rows)
-        else:
-            stage(call, rows, x + part * word(call, X_PART), box, part)
-
-    return stage_part
+    return stage
 
 
 @cache
 def _put(element: Element, dtype: str) -> Kernel:
-    """The kernel that writes the outputs of a block of one filter; 1 if all are finite."""
-    load, store, zeros = loader(element.dtype), storer(dtype), sum_zeros(element)
-    store_sum = storer(element.dtype)
+    """The kernel that writes the outputs of a block of one filter."""
+    load, store, put_all = loader(element.dtype), storer(dtype), put_vector(element, dtype)
     numpy_type = np.dtype(dtype).type
-    item, size, lanes = np.dtype(dtype).itemsize, element.size, element.lanes
-    zero = np.dtype(element.dtype).type(0)
+    item, lanes, point = np.dtype(dtype).itemsize, element.lanes, 2 * element.vector_size
 
-    @kernel("intp(intp, intp, intp, intp, intp, intp)")
-    def put(call: int, rows: int, y: int, box: int, bias_at: int, spot: int) -> int:
+    @kernel("void(intp, intp, intp, intp, intp, intp)")
+    def put_row(call: int, row: int, y: int, column: int, count: int, bias_at: int) -> None:
+        stride = word(call + _AXIS_W, axis_words.STRIDE)
+        step, strip = word(call + _AXIS_W, axis_words.Y_STEP), word(call, STRIP)
+        bias, least = load(bias_at, 0), load(word(call, LEAST), 0)
+        done = 0
+        while done < count:
+            place = row + column // lanes * strip
+            is_whole = stride == 1 and step == item and column % lanes == 0
+            if is_whole and done + lanes <= count:
+                put_all(y, place, bias_at, word(call, LEAST))
+                y, done, column = y + lanes * step, done + lanes, column + lanes
+            else:
+                value = load(place, column % lanes) + bias
+                value = least if value < least else value  # noqa: FURB136  keeps NaN
+                store(y, 0, numpy_type(value))
+                y, done, column = y + step, done + 1, column + stride
+
+    @kernel("void(intp, intp, intp, intp, intp)")
+    def put(call: int, rows: int, y: int, box: int, bias_at: int) -> None:
         axis_d, axis_h, axis_w = call + _AXIS_D, call + _AXIS_H, call + _AXIS_W
         box_w, box = box % word(call, BOXES_W), box // word(call, BOXES_W)
         box_h, box_d = box % word(call, BOXES_H), box // word(call, BOXES_H)
@@ -138,86 +168,83 @@ def _put(element: Element, dtype: str) -> Kernel:
         count_h = min(word(call, OUT_H), word(axis_h, axis_words.OUTPUTS) - out_h)
         count_w = min(word(call, OUT_W), word(axis_w, axis_words.OUTPUTS) - out_w)
         stride_h, stride_w = word(axis_h, axis_words.STRIDE), word(axis_w, axis_words.STRIDE)
-        y_step = word(axis_w, axis_words.Y_STEP)
-        width, is_line = word(call, SIZE_W), word(call, IS_LINE)
-        bias, least = load(bias_at, 0), load(word(call, LEAST), 0)
+        y_step, width = word(axis_w, axis_words.Y_STEP), word(call, SIZE_W)
         y += out_d * word(axis_d, axis_words.Y_STEP) + out_h * word(axis_h, axis_words.Y_STEP)
         y += out_w * y_step
-        if is_line:
-            count_h = word(call, SIZE_H)
-        for lane in range(lanes):
-            store_sum(spot, lane, zero)
-        for d in range(count_d):
-            for h in range(count_h):
+        if word(call, IS_LINE) != 0:
+            for h in range(word(call, SIZE_H)):
+                begin = (h * width + stride_w - 1) // stride_w
+                end = min(count_w, ((h + 1) * width + stride_w - 1) // stride_w)
+                column, target = begin * stride_w - h * width, y + begin * y_step
+                put_row(call, rows + h * point, target, column, end - begin, bias_at)
+        else:
+            for d in range(count_d):
                 row = rows + d * word(axis_d, axis_words.STRIDE) * word(call, SLICE)
                 target = y + d * word(axis_d, axis_words.Y_STEP)
-                begin, end = 0, count_w
-                if is_line:
-                    begin = (h * width + stride_w - 1) // stride_w
-                    end = min(count_w, ((h + 1) * width + stride_w - 1) // stride_w)
-                    row += h * word(call, PITCH)
-                    source = row + (begin * stride_w - h * width) * size
-                else:
-                    row += h * stride_h * word(call, PITCH)
-                    target += h * word(axis_h, axis_words.Y_STEP)
-                    source = row
-                if begin < end:
-                    zeros(spot, row, word(call, USED_VECTORS))
-                    target += begin * y_step
-                    if stride_w == 1 and y_step == item:
-                        for i in range(end - begin):
-                            value = load(source, i) + bias
-                            value = least if value < least else value  # noqa: FURB136  keeps NaN
-                            store(target, i, numpy_type(value))
-                    else:
-                        for i in range(end - begin):
-                            value = load(source + i * stride_w * size, 0) + bias
-                            value = least if value < least else value  # noqa: FURB136  keeps NaN
-                            store(target + i * y_step, 0, numpy_type(value))
-        total = zero
-        for lane in range(lanes):
-            total = total + load(spot, lane)
-        return 1 if total == total else 0
+                for _ in range(count_h):
+                    put_row(call, row, target, 0, count_w, bias_at)
+                    row += stride_h * point
+                    target += word(axis_h, axis_words.Y_STEP)
 
     return put
 
 
 @cache
-def _columns(element: Element, *, is_forward: bool) -> Kernel:
-    """The kernel that transforms columns where they stand: one axis, some places of the others."""
-    run = transform(element, is_forward=is_forward)
-    step = element.vector_size
+def _columns(element: Element) -> Kernel:
+    """The kernel that transforms the first two axes of a block of one channel."""
+    run = transform(element, is_forward=True)
+    lanes, part, point = element.lanes, element.vector_size, 2 * element.vector_size
 
-    @kernel("void(intp, intp, intp, intp, intp, intp, intp, intp)")
-    def run_columns(
-        table: int, base: int, pitch: int, part: int, buffer: int, others: int, other_step: int,
-        vectors: int,
-    ) -> None:  # fmt: skip
-        for other in range(others):
-            place = base + other * other_step
-            for _ in range(vectors):
-                run(table, place, pitch, part, place, pitch, part, buffer)
-                place += step
+    @kernel("void(intp, intp, intp)")
+    def columns(call: int, plane: int, buffer: int) -> None:
+        depth, height, strips = word(call, SIZE_D), word(call, SIZE_H), word(call, SIZE_W) // lanes
+        for strip in range(strips):
+            place = plane + strip * word(call, STRIP)
+            if depth > 1:
+                slice_ = word(call, SLICE)
+                for h in range(height):
+                    spot = place + h * point
+                    run(word(call, FORWARD_D), spot, slice_, part, spot, slice_, part, buffer)
+            for _ in range(depth):
+                run(word(call, FORWARD_H), place, point, part, place, point, part, place)
+                place += word(call, SLICE)
 
-    return run_columns
+    return columns
 
 
 @cache
-def _matrix_columns(element: Element) -> Kernel:
-    """The kernel that transforms the first two axes of a block of one channel."""
-    columns = _columns(element, is_forward=True)
-    size, lanes = element.size, element.lanes
+def _columns_back(element: Element) -> Kernel:
+    """The kernel that transforms back the columns that are used; 1 if all there is finite."""
+    run, zeros = transform(element, is_forward=False), sum_zeros(element)
+    load, store = loader(element.dtype), storer(element.dtype)
+    lanes, part, point = element.lanes, element.vector_size, 2 * element.vector_size
+    zero = np.dtype(element.dtype).type(0)
 
-    @kernel("void(intp, intp, intp)")
-    def run(call: int, plane: int, buffer: int) -> None:
-        part, vectors = word(call, SIZE_W) * size, word(call, SIZE_W) // lanes
-        pitch, slice_ = word(call, PITCH), word(call, SLICE)
-        depth, height = word(call, SIZE_D), word(call, SIZE_H)
-        if depth > 1:
-            columns(word(call, FORWARD_D), plane, slice_, part, buffer, height, pitch, vectors)
-        columns(word(call, FORWARD_H), plane, pitch, part, buffer, depth, slice_, vectors)
+    @kernel("intp(intp, intp, intp)")
+    def columns_back(call: int, plane: int, buffer: int) -> int:
+        depth, used, slice_ = word(call, SIZE_D), word(call, USED_H), word(call, SLICE)
+        spot = buffer + 2 * max(depth, word(call, SIZE_H)) * part
+        for lane in range(lanes):
+            store(spot, lane, zero)
+        for strip in range(word(call, USED_STRIPS)):
+            place = plane + strip * word(call, STRIP)
+            for d in range(depth):
+                here = place + d * slice_
+                run(word(call, INVERSE_H), here, point, part, here, point, part, here)
+                if depth == 1:
+                    zeros(spot, here, 2 * used)
+            if depth > 1:
+                for h in range(used):
+                    here = place + h * point
+                    run(word(call, INVERSE_D), here, slice_, part, here, slice_, part, buffer)
+                for d in range(word(call, USED_D)):
+                    zeros(spot, place + d * slice_, 2 * used)
+        total = zero
+        for lane in range(lanes):
+            total = total + load(spot, lane)
+        return 1 if total == total else 0
 
-    return run
+    return columns_back
 
 
 @cache
@@ -231,8 +258,8 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
     dtype : {"float32", "float64"}
         Of input and output, or of their parts.
     """
-    stage, put, forward = _stage(element, dtype), _put(element, dtype), _matrix_columns(element)
-    columns = _columns(element, is_forward=False)
+    stage, put = _stage(element, dtype), _put(element, dtype)
+    columns, columns_back = _columns(element), _columns_back(element)
     lines, back = transform(element, is_forward=True), transform(element, is_forward=False)
     fetch, fetch_line = (fetch_lines(element, has_factors=has) for has in (False, True))
     put_rows, put_line = (put_lines(element, has_factors=has) for has in (False, True))
@@ -243,42 +270,40 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
     @kernel("void(intp, intp, intp, intp)")
     def run_rows(call: int, block: int, group: int, row: int) -> None:
         channels, filters = word(call, CHANNELS), word(call, FILTERS)
-        width, pitch, part = word(call, SIZE_W), word(call, PITCH), word(call, SIZE_W) * size
-        rows = word(call, SIZE_H) // lanes
-        place = row // rows * word(call, SLICE) + row % rows * lanes * pitch
+        width, strip, strips = word(call, SIZE_W), word(call, STRIP), word(call, SIZE_W) // lanes
+        rows, line = word(call, SIZE_H) // lanes, word(call, LINE)
+        place = row // rows * word(call, SLICE) + row % rows * lanes * point
         planes, sums = block + word(call, PLANES_AT) + place, block + word(call, LINES_AT)
-        line = word(call, LINE)
-        factors = word(call, FACTORS) + row * line
+        factors, spectrum = word(call, FACTORS) + row * line, word(call, SIZE_D) * rows * line
         for c in range(channels):
             points, plane = sums + (c + 1) * line, planes + c * word(call, PLANE)
             if word(call, IS_LINE):
-                fetch_line(points, plane, pitch, part, width // lanes, factors)
+                fetch_line(points, plane, strip, strips, factors)
             else:
-                fetch(points, plane, pitch, part, width // lanes, factors)
+                fetch(points, plane, strip, strips, factors)
             lines(word(call, FORWARD_W), points, point, step, points, point, step, points)
         for f in range(filters):
             weights = word(call, SPECTRUM) + row * line
-            weights += (group * filters + f) * channels * word(call, SIZE_D) * rows * line
+            weights += (group * filters + f) * channels * spectrum
             for c in range(channels):
                 if c == 0:
                     multiply(sums, sums + line, weights, width)
                 else:
                     multiply_more(sums, sums + (c + 1) * line, weights, width)
-                weights += word(call, SIZE_D) * rows * line
+                weights += spectrum
             back(word(call, INVERSE_W), sums, point, step, sums, point, step, sums)
             plane = planes + f * word(call, PLANE)
             if word(call, IS_LINE):
-                put_line(sums, plane, pitch, part, width // lanes, factors)
+                put_line(sums, plane, strip, strips, factors)
             else:
-                put_rows(sums, plane, pitch, part, width // lanes, factors)
+                put_rows(sums, plane, strip, strips, factors)
 
     @job
     def run(thread: int, call: int, number: int) -> None:
         pair, group = number % word(call, PAIRS), number // word(call, PAIRS)
         block = word(call, WORKSPACE) + thread * word(call, WORKSPACE_STEP)
-        planes, part = block + word(call, PLANES_AT), word(call, SIZE_W) * size
-        depth, height, pitch = word(call, SIZE_D), word(call, SIZE_H), word(call, PITCH)
-        channels, filters, slice_ = word(call, CHANNELS), word(call, FILTERS), word(call, SLICE)
+        planes = block + word(call, PLANES_AT)
+        channels, filters = word(call, CHANNELS), word(call, FILTERS)
         sample, pair = pair // word(call, PAIRS_A_SAMPLE), pair % word(call, PAIRS_A_SAMPLE)
         is_complex = word(call, IS_COMPLEX)
         for c in range(channels):
@@ -286,27 +311,22 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
             x = word(call, X) + sample * word(call, X_SAMPLE) + channel * word(call, X_CHANNEL)
             for side in range(2):
                 box = pair if is_complex else 2 * pair + side
-                stage(call, plane + side * part, x, box, side * is_complex)
-            forward(call, plane, block)
-        for row in range(depth * height // lanes):
+                stage(call, plane + side * step, x, box, side * is_complex)
+            columns(call, plane, block)
+        for row in range(word(call, SIZE_D) * word(call, SIZE_H) // lanes):
             run_rows(call, block, group, row)
         boxes = word(call, BOXES_D) * word(call, BOXES_H) * word(call, BOXES_W)
-        vectors = word(call, USED_VECTORS)
         for f in range(filters):
-            plane = planes + f * word(call, PLANE)
-            columns(word(call, INVERSE_H), plane, pitch, part, block, depth, slice_, vectors)
-            if depth > 1:
-                columns(word(call, INVERSE_D), plane, slice_, part, block,
-                        word(call, USED_H), pitch, vectors)  # fmt: skip
-            channel = group * filters + f
+            plane, channel = planes + f * word(call, PLANE), group * filters + f
+            if columns_back(call, plane, block) == 0:
+                put_word(word(call, DECLINED), number, 1)
             y = word(call, Y) + sample * word(call, Y_SAMPLE) + channel * word(call, Y_CHANNEL)
             bias = word(call, BIAS) + channel * (1 + is_complex) * size
             for side in range(2):
                 box, some = pair if is_complex else 2 * pair + side, side * is_complex
                 if box < boxes:
                     target = y + some * word(call, Y_PART)
-                    if not put(call, plane + side * part, target, box, bias + some * size, block):
-                        put_word(word(call, DECLINED), number, 1)
+                    put(call, plane + side * step, target, box, bias + some * size)
 
     return run
 
@@ -314,26 +334,25 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
 @cache
 def weigh_kernel(element: Element) -> Job:
     """The job that makes the spectrum of one kernel, which lies in the place of the input."""
-    forward, lines = _matrix_columns(element), transform(element, is_forward=True)
+    columns, lines = _columns(element), transform(element, is_forward=True)
     fetch, fetch_line = (fetch_lines(element, has_factors=has) for has in (False, True))
-    size, lanes, step = element.size, element.lanes, element.vector_size
+    lanes, step = element.lanes, element.vector_size
     point = 2 * step
 
     @job
     def run(thread: int, call: int, number: int) -> None:
         block = word(call, WORKSPACE) + thread * word(call, WORKSPACE_STEP)
         plane = word(call, X) + number * word(call, PLANE)
-        width, pitch, line = word(call, SIZE_W), word(call, PITCH), word(call, LINE)
+        strip, strips, line = word(call, STRIP), word(call, SIZE_W) // lanes, word(call, LINE)
         rows = word(call, SIZE_H) // lanes
-        forward(call, plane, block)
+        columns(call, plane, block)
         for row in range(word(call, SIZE_D) * rows):
             target = word(call, SPECTRUM) + (number * word(call, SIZE_D) * rows + row) * line
-            source = plane + row // rows * word(call, SLICE) + row % rows * lanes * pitch
+            source = plane + row // rows * word(call, SLICE) + row % rows * lanes * point
             if word(call, IS_LINE):
-                factors = word(call, FACTORS) + row * line
-                fetch_line(target, source, pitch, width * size, width // lanes, factors)
+                fetch_line(target, source, strip, strips, word(call, FACTORS) + row * line)
             else:
-                fetch(target, source, pitch, width * size, width // lanes, 0)
+                fetch(target, source, strip, strips, 0)
             lines(word(call, FORWARD_W), target, point, step, target, point, step, target)
 
     return run

@@ -130,13 +130,12 @@ def _run_pass(machine: Any, values: Any, kind: int, is_forward: int) -> None:
 
 
 def _run_fetch(machine: Any, values: Any, has_factors: int) -> None:
-    """Neighbouring rows of a matrix as points: for each column a lane for each row.
+    """Neighbouring rows of a matrix of strips as points: for each column a lane for each row.
 
-    The values are the address of the points, that of the first row, the bytes from row to row and
-    from real to imaginary parts, how many vectors a row has, and the address of factors like the
-    points.
+    The values are the address of the points, that of the first row, the bytes from strip to strip,
+    how many strips there are, and the address of factors like the points.
     """
-    target, source, pitch, part, vectors, factors = values
+    target, source, strip, strips, factors = values
     lanes, step = machine.element.lanes, machine.element.vector_size
 
     def fetch(_number: Value, carried: Any) -> list[Value]:
@@ -144,8 +143,8 @@ def _run_fetch(machine: Any, values: Any, has_factors: int) -> None:
         real, imag = [], []
         for _ in range(lanes):
             real.append(machine.load(row))
-            imag.append(machine.load(machine.plus(row, part)))
-            row = machine.plus(row, pitch)
+            imag.append(machine.load(machine.plus(row, step)))
+            row = machine.plus(row, 2 * step)
         columns = zip(_transposed(machine, real), _transposed(machine, imag), strict=True)
         for lane, column in enumerate(columns):
             point = _Number(*column)
@@ -154,15 +153,15 @@ def _run_fetch(machine: Any, values: Any, has_factors: int) -> None:
                 point = _multiply(machine, point, turn, is_conjugate=False)
             _store(machine, point, machine.plus(goal, 2 * lane * step), step)
         ahead = 2 * lanes * step
-        steps = ahead, step, ahead
+        steps = ahead, strip, ahead
         return [machine.plus(each, by) for each, by in zip(carried, steps, strict=True)]
 
-    machine.loop(vectors, [target, source, factors], fetch)
+    machine.loop(strips, [target, source, factors], fetch)
 
 
 def _run_put(machine: Any, values: Any, has_factors: int) -> None:
     """The way back from `_run_fetch`, with the conjugate factors."""
-    source, target, pitch, part, vectors, factors = values
+    source, target, strip, strips, factors = values
     lanes, step = machine.element.lanes, machine.element.vector_size
 
     def put(_number: Value, carried: Any) -> list[Value]:
@@ -177,13 +176,13 @@ def _run_put(machine: Any, values: Any, has_factors: int) -> None:
         real = _transposed(machine, [point.real for point in points])
         imag = _transposed(machine, [point.imag for point in points])
         for pair in zip(real, imag, strict=True):
-            _store(machine, _Number(*pair), row, part)
-            row = machine.plus(row, pitch)
+            _store(machine, _Number(*pair), row, step)
+            row = machine.plus(row, 2 * step)
         ahead = 2 * lanes * step
-        steps = ahead, step, ahead
+        steps = ahead, strip, ahead
         return [machine.plus(each, by) for each, by in zip(carried, steps, strict=True)]
 
-    machine.loop(vectors, [source, target, factors], put)
+    machine.loop(strips, [source, target, factors], put)
 
 
 def _transposed(machine: Any, vectors: list[Value]) -> list[Value]:
@@ -246,12 +245,12 @@ def _instruction(
 
 def fetch_lines(element: Element, *, has_factors: bool) -> Callable[..., None]:
     """The instruction that reads rows of a matrix as points; see `_run_fetch`."""
-    return _instruction(element, 6, _run_fetch, int(has_factors))
+    return _instruction(element, 5, _run_fetch, int(has_factors))
 
 
 def put_lines(element: Element, *, has_factors: bool) -> Callable[..., None]:
     """The instruction that writes points as rows of a matrix; see `_run_put`."""
-    return _instruction(element, 6, _run_put, int(has_factors))
+    return _instruction(element, 5, _run_put, int(has_factors))
 
 
 def multiply_lines(element: Element, *, adds: bool) -> Callable[..., None]:
