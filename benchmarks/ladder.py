@@ -178,6 +178,7 @@ def table_of(found: dict[str, Any]) -> str:
 def draw(found: dict[str, Any], path: Path) -> None:
     """Speeds on a logarithmic scale, a bar a step, and the peaks as lines."""
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     picture = Figure(figsize=(10, 4.2), layout="constrained")
     axes = picture.subplots(1, len(found["layers"]), sharey=True)
@@ -185,19 +186,19 @@ def draw(found: dict[str, Any], path: Path) -> None:
         for place, step in enumerate(STEPS):
             speed = layer["steps"][step.title]["gflops"]
             ax.barh(place, speed, color=COLOURS[step.threads], height=0.7)
-            ax.text(speed, place, f" {two_digits(speed)}", va="center", fontsize=8)
-        for threads, side in zip(THREADS, ("right", "left"), strict=True):
-            peak, colour = layer["peak"][str(threads)], COLOURS[threads]
-            ax.axvline(peak, color=colour, linestyle="--", linewidth=1, zorder=0)
-            words = f" peak, {threads} thread{'s' * (threads > 1)} "
-            ax.text(peak, -0.85, words, color=colour, ha=side, va="center", fontsize=8)
+            ax.text(2500, place, two_digits(speed), va="center", ha="right", fontsize=8)
+        for threads in THREADS:
+            peak = layer["peak"][str(threads)]
+            ax.axvline(peak, color=COLOURS[threads], linestyle="--", linewidth=1)
         ax.set_xscale("log")
-        ax.set_xlim(0.001, 4000)
-        ax.set_ylim(len(STEPS) - 0.4, -1.3)
+        ax.set_xlim(0.001, 3000)
+        ax.set_ylim(len(STEPS) - 0.4, -0.6)
         ax.set_title(f"3×3, {name}, float32", fontsize=9)
-        ax.set_xlabel("GFLOP/s (logarithmic)", fontsize=8)
+        ax.set_xlabel("GFLOP/s (logarithmic); dashed: the peak", fontsize=8)
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
+    bars = [Patch(color=COLOURS[1], label="1 thread"), Patch(color=COLOURS[2], label="2 threads")]
+    axes[0].legend(handles=bars, loc="lower left", fontsize=8, framealpha=1)
     axes[0].set_yticks(range(len(STEPS)), [step.title.replace("`", "") for step in STEPS])
     machine = found["machine"]
     words = f"{machine['processor']}, {machine['kernels']}, {machine['date'][:10]}"
