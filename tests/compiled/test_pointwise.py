@@ -122,5 +122,5 @@ def test_short_rows_are_gathered_and_long_ones_are_not():
         x_shape, _, y_shape = shapes_of(task)
         words = prepared(task, np.zeros(x_shape, "f4"), np.zeros(y_shape, "f4")).words
         job = gathering.gather_stage("float32", row.element.lanes) if is_short else None
-        used = job or stage("float32", "float32")
+        used = job or stage("float32", "float32", False)
         assert words[gathering.at.STAGE] == used.address or not used.address

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from faltung.compiled.memory import address_of
 from faltung.compiled.microkernel import AHEAD
 from faltung.compiled.packing import pack_fill, packing_of
 from faltung.compiled.pointwise import multiply_box
+from faltung.compiled.pointwise_schedule import coming_offsets, strip_jobs, with_strips
 from faltung.compiled.schedule import Axis, Schedule, Shape, make_schedule
 from faltung.compiled.staging import has_channels_last, stage
 from faltung.compiled.storing import finish
@@ -100,7 +101,7 @@ def schedule_of(
         joined = _joined(shape)
         schedule = make_schedule(joined, row, may_be_direct=True, may_be_flat=True)
         if schedule.is_direct:
-            return schedule, joined
+            return with_strips(schedule, joined, row), joined
     may_be_flat = y_steps is None or _joins(y_steps, outputs, 1)
     return make_schedule(shape, row, may_be_direct=False, may_be_flat=may_be_flat), shape
 
@@ -195,9 +196,13 @@ def prepare(
         stage_job = gather_stage(sums.dtype, lanes)
     else:
         stage_job = stage(sums.memory, sums.dtype, is_last)
-    jobs = (enter_box, stage_job, sweep_box, run_tile, *row.columns(), finish_job)
-    call[words.ENTER : words.FINISH + 1] = [address_of(job) for job in jobs]
-    job = multiply_box if schedule.is_direct and is_plain else convolve_box
+    job, tile_jobs = convolve_box, row.columns
+    if schedule.is_direct and is_plain:
+        job, tile_jobs = multiply_box, partial(strip_jobs, schedule, shape, row)
+        call[words.STRIP_TILES] = schedule.strip_tiles
+        call[words.STRIP_OFFSETS] = keep(coming_offsets(schedule, row, x_steps[1]))
+    jobs = (enter_box, stage_job, sweep_box, run_tile, *tile_jobs(), finish_job)
+    call[words.ENTER : words.FINISH + 1] = [address_of(each) for each in jobs]
     return Prepared(call, tuple(arrays), schedule, job)
 
 

@@ -18,7 +18,7 @@ from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
 from faltung.compiled.memory import word
 from faltung.compiled.simd import Element, Emitter, Interpreter, Value
 
-__all__ = ["AHEAD", "TileShape", "column", "tile"]
+__all__ = ["AHEAD", "TileShape", "column", "fetching_tile", "tile"]
 
 # A packing tile asks for what it reads this many taps later, about 400 cycles, what a line from L3
 # takes: 1×1 64→256 on 56² is a third faster than with 8. Tables of offsets go on that far.
@@ -59,8 +59,8 @@ class TileShape(NamedTuple):
 
 
 def _sum_taps(
-    machine: Any, shape: TileShape, packs: bool, x: Value, weight: Value, offsets: Value,
-    taps: Value, panel: Value,
+    machine: Any, shape: TileShape, packs: bool, fetches: int, x: Value, weight: Value,
+    offsets: Value, taps: Value, panel: Value, coming: Value, coming_offsets: Value,
 ) -> Any:  # fmt: skip
     """The sums of the tile over all taps; with `packs` also the panel of the pixels read."""
     size, vector_size = shape.element.size, shape.element.vector_size
@@ -72,12 +72,17 @@ def _sum_taps(
         pixels = [machine.load(machine.plus(source, step)) for step in steps]
         if packs:
             target = machine.plus(panel, machine.times(number, shape.row_size))
-            coming = machine.plus(offsets, machine.times(number, 8))
-            ahead = machine.plus(x, machine.load_integer(machine.plus(coming, 8 * AHEAD)))
-            for step in range(0, shape.row_size, 64):
-                machine.prefetch(machine.plus(ahead, step))
             for step, vector in zip(steps, pixels, strict=True):
                 machine.store(vector, machine.plus(target, step))
+        if packs and not fetches:
+            later = machine.plus(offsets, machine.times(number, 8))
+            ahead = machine.plus(x, machine.load_integer(machine.plus(later, 8 * AHEAD)))
+            for step in range(0, shape.row_size, 64):
+                machine.prefetch(machine.plus(ahead, step))
+        for place in range(fetches):
+            entry = machine.plus(coming_offsets, machine.times(number, 8 * fetches))
+            line = machine.load_integer(machine.plus(entry, 8 * place))
+            machine.prefetch(machine.plus(coming, line), is_far=True)
         row = machine.plus(weight, machine.times(number, shape.rows * size))
         results = []
         for r in range(shape.rows):
@@ -91,10 +96,11 @@ def _sum_taps(
     return machine.loop(taps, [zero] * (shape.rows * shape.vectors), add_tap)
 
 
-def _compute(machine: Any, shape: TileShape, packs: bool, values: Any) -> None:
+def _compute(machine: Any, shape: TileShape, packs: bool, fetches: int, values: Any) -> None:
     """The whole tile: the sums, then plainly stored or with what belongs to the end of a sum."""
-    x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor = values
-    sums = _sum_taps(machine, shape, packs, x, weight, offsets, taps, panel)
+    x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor, *coming = values
+    coming = coming or (0, 0)
+    sums = _sum_taps(machine, shape, packs, fetches, x, weight, offsets, taps, panel, *coming)
     size, vector_size = shape.element.size, shape.element.vector_size
 
     def store(finish: Any) -> None:
@@ -130,7 +136,7 @@ def tile(shape: TileShape, packs: bool) -> Intrinsic:
     """
 
     def emit(builder: Any, *values: Any) -> None:
-        _compute(Emitter(builder, shape.element), shape, packs, values)
+        _compute(Emitter(builder, shape.element), shape, packs, 0, values)
 
     @intrinsic(f"void({', '.join(['intp'] * 11)})", emit)
     def meaning(
@@ -138,7 +144,30 @@ def tile(shape: TileShape, packs: bool) -> Intrinsic:
         is_full: int, previous: int, bias: int, floor: int,
     ) -> None:  # fmt: skip
         values = (x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor)
-        _compute(Interpreter(shape.element), shape, packs, values)
+        _compute(Interpreter(shape.element), shape, packs, 0, values)
+
+    return meaning  # type: ignore[return-value]
+
+
+def fetching_tile(shape: TileShape, packs: bool, fetches: int) -> Intrinsic:
+    """The same, which asks at each tap for so many cache lines that later tiles will read.
+
+    It takes two integers more: an address, and that of the lines' byte offsets from there.
+    """
+
+    def emit(builder: Any, *values: Any) -> None:
+        _compute(Emitter(builder, shape.element), shape, packs, fetches, values)
+
+    @intrinsic(f"void({', '.join(['intp'] * 13)})", emit)
+    def meaning(
+        x: int, weight: int, offsets: int, taps: int, panel: int, out: int, pitch: int,
+        is_full: int, previous: int, bias: int, floor: int, coming: int, coming_offsets: int,
+    ) -> None:  # fmt: skip
+        values = (
+            x, weight, offsets, taps, panel, out, pitch, is_full, previous, bias, floor, coming,
+            coming_offsets,
+        )  # fmt: skip
+        _compute(Interpreter(shape.element), shape, packs, fetches, values)
 
     return meaning  # type: ignore[return-value]
 

@@ -38,6 +38,8 @@ _MOST_MACS = 64_000_000  # of a job: 30 ms where nothing but generic code runs
 _JOB_MACS = 500_000  # below this, 10 µs, a job is not worth handing out
 _LEAST_JOB_BYTES = 192 << 10  # unless it reads and writes so much where it lies
 _WANTED_JOBS = 16
+# What is read where it lies is asked for a strip ahead, but for the first strip of each job.
+_LONG_JOB_MACS, _WANTED_LONG_JOBS = 4_000_000, 4
 
 
 class AxisLayout(NamedTuple):
@@ -136,6 +138,7 @@ class Schedule(NamedTuple):
     scratch_keeps: bool
     workspace: int
     jobs: int
+    strip_tiles: int = 1  # that a pointwise convolution takes at a time
 
 
 class Shape(NamedTuple):
@@ -239,7 +242,10 @@ def _choose_box(cutter: _Cutter, is_direct: bool) -> tuple[int, int, int]:
         else:
             is_wide = channels * cutter.plane_size(cutter.staged_box(box)) > _STAGED_BYTES
         is_long = cutter.macs(box) >= 2 * _JOB_MACS or moved >= 2 * _LEAST_JOB_BYTES
-        is_lonely = cutter.count(box) < _WANTED_JOBS and is_long
+        wanted = _WANTED_JOBS
+        if is_direct and cutter.macs(box) < _LONG_JOB_MACS:
+            wanted = _WANTED_LONG_JOBS
+        is_lonely = cutter.count(box) < wanted and is_long
         return is_wide or is_lonely or cutter.macs(box) > _MOST_MACS
 
     least = 4 * cutter.wide

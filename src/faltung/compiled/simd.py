@@ -97,8 +97,8 @@ class Interpreter:
         """How many times a constant is contained in a whole number."""
         return number // factor
 
-    def prefetch(self, address: Value) -> None:
-        """Ask for the cache line at an address, which need not exist."""
+    def prefetch(self, address: Value, *, is_far: bool = False) -> None:
+        """Ask for the cache line at an address, which need not exist; if far, not for L1."""
 
     def load_integer(self, address: Value) -> Value:
         """The 64-bit integer at an address."""
@@ -232,13 +232,13 @@ class Emitter:
         """``sdiv`` by a constant."""
         return self._builder.sdiv(number, self._ir.Constant(self._ir.IntType(64), factor))
 
-    def prefetch(self, address: Value) -> None:
+    def prefetch(self, address: Value, *, is_far: bool = False) -> None:
         """``llvm.prefetch``."""
         ir, builder = self._ir, self._builder
         byte, integer = ir.PointerType(ir.IntType(8)), ir.IntType(32)
         function = self._declare("llvm.prefetch.p0", ir.VoidType(), [byte, *[integer] * 3])
-        # To be read, kept in all caches, data.
-        hints = [ir.Constant(integer, hint) for hint in (0, 3, 1)]
+        # To be read, kept in all caches or from L2 on, data.
+        hints = [ir.Constant(integer, hint) for hint in (0, 2 if is_far else 3, 1)]
         builder.call(function, [self._pointer(address, ir.IntType(8)), *hints])
 
     def _declare(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:

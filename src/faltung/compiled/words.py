@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "AXIS_WORDS", "COLUMN_WORDS", "DIRECT_WORDS", "ENTRY_WORDS", "PACK_WORDS", "PLACE_WORDS",
-    "STAGING_WORDS", "THREAD_WORDS",
+    "STAGING_WORDS", "STRIP_WORDS", "THREAD_WORDS",
 ]  # fmt: skip
 
 # One column: a tile of pixels, a chunk of taps, all blocks of rows. Written by the sweep.
@@ -25,6 +25,9 @@ THREAD_WORDS = (
     TILE, TILE_PITCH, TILE_ROW, TILE_ROWS, TILE_SKIP, TILE_VALID, TILE_X, TILE_Y, TILE_JOB,
     TILE_FIRST, TILE_STEP, TILE_BLOCKS, TILE_PIXELS, NUMBER,
 ) = range(18, 50)  # fmt: skip
+
+# A strip: a row of tiles in place of one (`strips`). COMING is what is asked for meanwhile.
+STRIP_WORDS = (TILES, COMING, COMING_OFFSETS) = range(50, 53)
 
 # While rows are staged (`staging`): what holds for all rows of a copy. Images and lanes have words
 # of their own below these.
@@ -53,8 +56,8 @@ DIRECT_WORDS = (
     WEIGHTS, WEIGHT_GROUP, WEIGHT_TAP, BIASES, BIAS_GROUP, ZEROS, FLOORS, HAS_EPILOGUE, FILL,
     WORKSPACE, WORKSPACE_STEP, PANEL_AT, SCRATCH_AT, STAGED_AT, SCRATCH_KEEPS,
     ENTER, STAGE, SWEEP, RUN_TILE, WIDE, NARROW, LINE, FINISH, IS_RELU, PLACES,
-    GATHER_TABLE, GATHER_VECTORS,
-) = range(3 * AXIS_SIZE, 3 * AXIS_SIZE + 68)  # fmt: skip
+    GATHER_TABLE, GATHER_VECTORS, STRIP_TILES, STRIP_OFFSETS,
+) = range(3 * AXIS_SIZE, 3 * AXIS_SIZE + 70)  # fmt: skip
 
 # Where scattered results go (`scattering`): the extent of the plane of pixels and the bytes from
 # pixel to pixel, then for each row how far from its group's output its pixel 0 would lie, and which
