@@ -16,6 +16,7 @@ from scipy import signal
 from faltung import scipy_like
 from faltung.config import reproducible
 from faltung.errors import FaltungError, ShapeError
+from faltung.plans._recording import recorded
 
 Array = NDArray[Any]
 MODES = ("full", "same", "valid")
@@ -205,24 +206,38 @@ def test_an_overflow_stays_where_it_happens() -> None:
     assert np.flatnonzero(np.isinf(result)).tolist() == [5]
 
 
-def test_auto_transforms_large_floats_only_and_never_when_reproducible(
-    monkeypatch: pytest.MonkeyPatch,
+def test_auto_transforms_large_floats_only_and_never_when_reproducible() -> None:
+    def used(x: np.ndarray, v: np.ndarray, method: str = "auto") -> list[str]:
+        with recorded() as algorithms:
+            scipy_like.convolve(x, v, "same", method)
+        return algorithms
+
+    rng = np.random.default_rng(0)
+    x, v = rng.normal(size=(300, 300)), rng.normal(size=(150, 150))
+    assert used(x, v) == used(x, v, "fft") == ["fft"]
+    assert "fft" not in used(x, v, "direct")
+    direct = scipy_like.convolve(x, v, "same", "direct")
+    assert np.allclose(scipy_like.convolve(x, v, "same"), direct, atol=1e-9)
+    assert "fft" not in used(x[:20, :20], v[:3, :3])
+    assert "fft" not in used(x.astype(np.int32), v.astype(np.int32))
+    with reproducible():
+        assert "fft" not in used(x[:80, :80], v[:60, :60])
+        assert used(x, v, "fft") == []
+
+
+@pytest.mark.parametrize("method", ["auto", "fft"])
+def test_kernels_beyond_all_blocks_are_transformed_at_once(
+    method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = []
     transform = scipy_like.by_transform
     monkeypatch.setattr(
         scipy_like, "by_transform", lambda *args: used.append(True) or transform(*args)
     )
-    x, v = np.ones((96, 96)), np.ones((64, 64))
-    direct = scipy_like.convolve(x, v, "same", "direct")
-    assert not used
-    assert np.allclose(scipy_like.convolve(x, v, "same"), direct, rtol=1e-9)
+    x, v = np.ones((1100, 1100), np.float32), np.ones((1100, 1100), np.float32)
+    corners = scipy_like.convolve(x, v, "full", method)[::1099, ::1099]
     assert used == [True]
-    scipy_like.convolve(x[:20, :20], v[:3, :3])
-    scipy_like.convolve(x.astype(np.int32), v.astype(np.int32), "same")
-    with reproducible():
-        scipy_like.convolve(x, v, "same")
-    assert used == [True]
+    assert np.allclose(corners, [[1, 1100, 1], [1100, 1100**2, 1100], [1, 1100, 1]], atol=1e-2)
 
 
 def test_the_transform_of_float32_runs_in_double() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from faltung._door import door
-from faltung._transform import by_transform, is_worth_while
 from faltung.errors import DTypeError, ShapeError, WindowError
 from faltung.operators._arrays import as_array
 from faltung.operators.conv import conv
+from faltung.plans import fft
+from faltung.plans._recording import record, recorded
 from faltung.typing import Array, ArrayLike
 
 __all__ = ["match_template"]
@@ -152,14 +153,14 @@ def _by_sums(cells: Array, patch: Array) -> tuple[Array, Array]:
 
 def _products(cells: Array, patch: Array) -> tuple[Array, float]:
     """The sums of products with the patch, and the rounding error that all windows share."""
-    shape = tuple(n - h + 1 for n, h in zip(cells.shape[1:], patch.shape[1:], strict=True))
-    if not is_worth_while(cells[0], patch[0], shape):
-        return conv(cells, patch[None])[0], 0.0
-    start = [h - 1 for h in patch.shape[1:]]
-    planes = zip(cells, patch, strict=True)
-    products = sum(by_transform(plane, part[::-1, ::-1], start, shape) for plane, part in planes)
+    with recorded() as algorithms:
+        products = conv(cells, patch[None])[0]
+    for name in algorithms:
+        record(name)
+    if fft.name not in algorithms:
+        return products, 0.0
     error = EPSILON * np.log2(cells.size) * np.linalg.norm(cells)
-    return np.asarray(products), float(error)
+    return products, float(error)
 
 
 def _box_sums(planes: Array, height: int, width: int) -> Array:

@@ -8,6 +8,8 @@ where `start` says which part of the full result is wanted.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,16 +17,20 @@ import numpy as np
 from faltung._door import door
 from faltung._plain import as_scalar_of, choice
 from faltung._transform import by_transform, is_faithful, is_worth_while, result_shape
-from faltung.errors import ShapeError
+from faltung.config import current_settings
+from faltung.errors import OptionError, ShapeError
 from faltung.geometry.border import MODES, canonical_mode
 from faltung.operators._arrays import as_array, joint_dtype
 from faltung.operators.conv import conv
+from faltung.plans import fft
 from faltung.typing import Array, ArrayLike, Shape
 
 __all__ = ["convolve", "convolve2d", "correlate", "correlate2d"]
 
 PARTS = ("full", "same", "valid")
 METHODS = ("auto", "direct", "fft")
+SUMS = ("image", "direct", "stencil")
+"""Algorithms that multiply and add, the quicker ones first."""
 BOUNDARIES = tuple(mode for mode in MODES if mode != "blank")
 
 
@@ -298,15 +304,21 @@ def _convolution(x: Array, v: Array, mode: str, method: str) -> Array:
         start = [min(n, k) - 1 for n, k in zip(x.shape, v.shape, strict=True)]
     else:
         start = [(k - 1) // 2 if mode == "same" else 0 for k in v.shape]
-    if (method == "fft" or (method == "auto" and is_worth_while(x, v, shape))) and is_faithful(
-        x, v
-    ):
+    data, kernel = (x, v) if v.size <= x.size else (v, x)
+    is_planned = not current_settings().reproducible and fft.holds(kernel.shape, dtype)
+    is_wanted = method == "fft" or (method == "auto" and is_worth_while(x, v, shape))
+    if is_wanted and not is_planned and is_faithful(x, v):
         result = by_transform(x, v, start, shape).astype(dtype)
         if dtype.kind in "iu" or np.isfinite(result).all():
             return result
-    data, kernel = (x, v) if v.size <= x.size else (v, x)
     before = [k - 1 - first for k, first in zip(kernel.shape, start, strict=True)]
     flipped = kernel[(slice(None, None, -1),) * kernel.ndim]
+    if method == "fft" and is_planned:
+        return _windows(data, flipped, before, shape, algorithm=fft.name)
+    if method == "direct" and is_planned and prod(shape) * kernel.size >= fft.LEAST_SUMS:
+        for name in SUMS:  # of which the last one sums everything
+            with suppress(OptionError):
+                return _windows(data, flipped, before, shape, algorithm=name)
     return _windows(data, flipped, before, shape)
 
 
@@ -318,6 +330,7 @@ def _windows(
     *,
     border: str = "zeros",
     fill: Any = 0,
+    algorithm: str | None = None,
 ) -> Array:
     """The correlation whose first window begins `before` cells before `x` on each axis."""
     if kernel.size == 0 or 0 in shape or (x.size == 0 and border != "constant"):
@@ -338,6 +351,7 @@ def _windows(
         padding=padding,
         padding_mode=border,
         padding_value=fill,
+        algorithm=algorithm,
     )
     plane: Array = result[0, 0]
     return plane

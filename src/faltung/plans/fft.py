@@ -15,18 +15,30 @@ from faltung.compiled import _jit, fourier
 from faltung.compiled.task import Axis, DirectTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans import _cost
-from faltung.plans._compiler import LEAST_MACS, missing_compiler
+from faltung.plans._compiler import missing_compiler
 from faltung.plans._conversion import sliding_boxes
 from faltung.plans._converting import CONVERTED_BYTES
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rest import RestBox
 from faltung.plans._rules import WeightedSum
 from faltung.plans._windows import MOST_BORDER, after, clear_part, kernel_axis
-from faltung.typing import Array
+from faltung.typing import Array, Shape
 
-__all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
+__all__ = [
+    "LEAST_SUMS",
+    "cost",
+    "holds",
+    "name",
+    "prepare",
+    "run",
+    "seconds",
+    "supports",
+    "workspace",
+]
 
 name = "fft"
+LEAST_SUMS = 2**20
+"""Multiply-adds below which transforms never are the quicker way."""
 Axes = tuple[SlidingAxis, ...]
 
 
@@ -44,8 +56,8 @@ def supports(problem: Problem) -> str | None:
         return "there is nothing to sum"
     if problem.settings.reproducible:
         return "what it computes depends on the block that an output lies in"
-    if problem.macs < LEAST_MACS and recipe.algorithm != name:
-        return f"{problem.macs:,} multiply-adds are too few to load compiled code for"
+    if problem.macs < LEAST_SUMS and recipe.algorithm != name:
+        return f"{problem.macs:,} multiply-adds are too few for transforms"
     if max(max(axis.before, after(axis)) for axis in axes) > MOST_BORDER << 4:
         return f"a border is longer than {MOST_BORDER << 4:,} cells"
     if reason := missing_compiler():
@@ -53,6 +65,16 @@ def supports(problem: Problem) -> str | None:
     if fourier.cut(_task_of(problem), _transform_dtype(problem)) is None:
         return "no block of its workspace holds the kernel"
     return None
+
+
+def holds(kernel: Shape, dtype: np.dtype[Any]) -> bool:
+    """Whether a kernel of one channel has room in a block, whatever it slides over."""
+    if dtype.kind not in "fc" or not 1 <= len(kernel) <= 3 or missing_compiler():
+        return False
+    dense = [Axis(2 * size, size + 1, size) for size in kernel]
+    lead = (Axis(1, 1, 1),) * (3 - len(kernel))
+    task = DirectTask(1, 1, 1, 1, cast("Any", (*lead, *dense)), "complex128")
+    return fourier.cut(task, "float64") is not None
 
 
 def workspace(problem: Problem) -> int:
