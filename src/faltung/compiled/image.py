@@ -27,12 +27,13 @@ from faltung.compiled.call import (
 )
 from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
-from faltung.compiled.image_pieces import Piece, order_of, pieces_of_task
+from faltung.compiled.image_packing import PackedFilter, pack, packing_of
+from faltung.compiled.image_pieces import Piece
 from faltung.compiled.image_planes import filter_planes, has_small_planes, put_planes
 from faltung.compiled.image_schedule import PictureSchedule, make_schedule
 from faltung.compiled.image_tile import folded_strip, strip
 from faltung.compiled.memory import address_of
-from faltung.compiled.packing import pack_fill, to_sums
+from faltung.compiled.packing import pack_fill
 from faltung.compiled.schedule import MOST_WORKSPACE, round_up
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
@@ -40,7 +41,7 @@ from faltung.compiled.sweep import convolve_box, enter_box
 from faltung.compiled.task import DirectTask, RoundedTask, SumType
 from faltung.compiled.variants import Row, find_row
 
-__all__ = ["PackedFilter", "PictureFacts", "facts", "pack", "run", "runner"]
+__all__ = ["PackedFilter", "PictureFacts", "facts", "pack", "packing_runner", "run", "runner"]
 
 LOAD, SUM = 0.5, 2.0
 """What loading a vector of cells, and adding up a piece, cost beside a multiply-add."""
@@ -95,34 +96,6 @@ def _lane_use(task: DirectTask, schedule: PictureSchedule, row: Row) -> float:
     return width * height * task.channels * task.kernel_taps / (done * steps)
 
 
-class PackedFilter(NamedTuple):
-    """Weights and biases as the tiles read them; they fit every input shape."""
-
-    weights: NDArray[Any]
-    biases: NDArray[Any]
-    has_bias: bool
-    is_finite: bool
-
-
-def pack(weight: NDArray[Any], task: DirectTask, bias: NDArray[Any] | None = None) -> PackedFilter:
-    """Weights of shape (O, C / groups, *kernel) and biases of shape (O,), piece by piece.
-
-    They serve every task with the same channels, groups, kernel, row stride and dtype. The arrays
-    have the task's dtype, in native byte order.
-    """
-    sums = task.sums
-    assert sums is not None, task.dtype
-    filters, kernel = weight.shape[0], tuple(axis.kernel for axis in task.axes)
-    bank = to_sums(np.ascontiguousarray(weight), task.dtype, sums).reshape(filters, -1)
-    order = order_of(pieces_of_task(task), task.channels, kernel)
-    packed = np.ascontiguousarray(bank[:, order])
-    biases = np.zeros(filters, sums.dtype)
-    if bias is not None:
-        biases[:] = to_sums(np.ascontiguousarray(bias), task.dtype, sums)
-    is_finite = packed.dtype.kind != "f" or bool(np.isfinite(packed).all())
-    return PackedFilter(packed, biases, bias is not None, is_finite)
-
-
 class _Words:
     """The words of a kind of call, and the arrays that they point to."""
 
@@ -171,7 +144,12 @@ def _piece_table(task: DirectTask, schedule: PictureSchedule, row: Row, made: _W
 
 @lru_cache(maxsize=256)
 def _runner_of(
-    task: DirectTask, row: Row, has_bias: bool, x_steps: Strides, y_steps: Strides
+    task: DirectTask,
+    row: Row,
+    has_bias: bool,
+    x_steps: Strides,
+    y_steps: Strides,
+    packs: bool = False,
 ) -> Runner:
     """What runs a kind of call; compiles what it needs."""
     sums = task.sums
@@ -198,7 +176,9 @@ def _runner_of(
         _put_bands(task, schedule, row, x_steps, is_plain, made)
     is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
     kind_of_call = Call(job, call, jobs, schedule.workspace, is_short, _item_size(sums))
-    return make_runner(kind_of_call, None, take_workspace, give_back, tuple(made.arrays))
+    packing, order = packing_of(task) if packs else (None, None)
+    alive = *made.arrays, order
+    return make_runner(kind_of_call, packing, take_workspace, give_back, alive)
 
 
 def _item_size(sums: SumType) -> int:
@@ -303,6 +283,17 @@ def runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], has_bias: bool) -
     sums = task.sums
     assert sums is not None, task.dtype
     return _runner_of(task, find_row(sums.dtype), has_bias, steps_of(x), steps_of(y))
+
+
+def packing_runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], has_bias: bool) -> Runner:
+    """What runs a task whose sums have its own dtype, with weights and biases as they are.
+
+    Both are contiguous. Weights that are not finite are refused: its result is then not 0.
+    """
+    sums = task.sums
+    assert sums is not None, task.dtype
+    row = find_row(sums.dtype)
+    return _runner_of(task, row, has_bias, steps_of(x), steps_of(y), packs=True)
 
 
 def run(task: DirectTask, x: NDArray[Any], packed: PackedFilter, y: NDArray[Any]) -> None:

@@ -122,7 +122,17 @@ def packing_shortcut(
     axes = cast("Axes", problem.recipe.axes)
     if problem.recipe.is_blank or has_colours(axes):
         return None
-    run_kind = image.runner(_task_of(problem), x, y, operands.bias is not None)
+    task, weight, bias = _task_of(problem), cast("Array", operands.weight), operands.bias
+    held = [weight] if bias is None else [weight, bias]
+    is_as_packed = all(
+        array.dtype == problem.dtype and array.flags.c_contiguous and array.flags.aligned
+        for array in held
+    )
+    is_in_order = cast("WeightedSum", problem.recipe.rule).coefficients(weight) is weight
+    if is_as_packed and is_in_order and problem.dtype.name in ("float32", "float64"):
+        run_whole = image.packing_runner(task, x, y, bias is not None)
+        return lambda x, y, weight, bias: not run_whole(x, y, weight, bias)
+    run_kind = image.runner(task, x, y, bias is not None)
 
     def run_packed(x: Array, y: Array, weight: Array, bias: Array | None) -> bool:
         packed = prepare(problem, Operands(weight, bias))
