@@ -117,11 +117,11 @@ def workspace(problem: Problem) -> int:
 
 
 def cost(problem: Problem) -> _cost.Cost:
-    """Multiply-adds of the passes, those along rows counted twice; cells read and written."""
+    """Multiply-adds of the passes, those along rows counted twice: their loads cross lines."""
     task = _task_of(problem)
     taps = [axis.kernel for axis in task.axes if axis.kernel > 1]
-    passes = (sum(taps) + task.axes[2].kernel + 8) / prod(taps)
-    return _cost.Cost(_cost.sum_flops(task) * passes, 2 * _cost.moved_bytes(problem))
+    passes = (sum(taps) + task.axes[2].kernel) / prod(taps)
+    return _cost.Cost(_cost.sum_flops(task) * passes, 1.5 * _cost.moved_bytes(problem))
 
 
 def seconds(problem: Problem) -> float:
