@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 
 import numpy as np
 import pytest
 
-from direct_oracle import random_values, reference, shapes_of, task_2d
-from faltung.compiled import entry, packing, parallel
-from faltung.compiled.direct import pack, packing_runner, runner
+from direct_oracle import axis, random_values, reference, shapes_of, task_2d
+from faltung.compiled import call, direct, entry, packing, parallel
+from faltung.compiled.direct import Axis, DirectTask, pack, packing_runner, runner
 from faltung.compiled.variants import find_row
 
 
@@ -28,6 +29,31 @@ def test_arrays_hold_their_address_behind_the_object_header():
     for array in (whole, whole[3:], whole[::-2], np.empty((2, 3, 0)), np.array(1, "i1")):
         place = id(array) + object.__basicsize__
         assert ctypes.c_void_p.from_address(place).value == array.ctypes.data
+
+
+def test_where_arrays_are_laid_out_otherwise_python_looks_their_addresses_up(monkeypatch):
+    """Short and long calls, weights packed before and on the way, with biases and without."""
+    for size, packs, has_bias in itertools.product((9, 70), (False, True), (False, True)):
+        task = DirectTask(1, 1, 9, 11, (Axis(1, 1, 1), axis(size, 3), axis(size, 3)), "float32")
+        x, weight, bias, y = arrays_of(task)
+        held = weight, bias if has_bias else None
+        if not packs:
+            packed = direct.pack(weight, task, held[1])
+            held = packed.weights, packed.biases
+        results = []
+        for is_known in (True, False):
+            with monkeypatch.context() as patch:
+                patch.setattr(entry, "_addresses_are_in_objects", lambda known=is_known: known)
+                patch.setattr(direct, "runner_of", call.runner_of.__wrapped__)
+                patch.setattr(direct.lanes, "runner_of", direct.lanes.runner_of.__wrapped__)
+                row = direct.row_of(task, task.sums)
+                run = direct.runner(task, x, y, row, has_bias, packs=packs)
+            y[...] = -1
+            assert run(x, y, *held) == 0
+            results.append(y.copy())
+        assert np.array_equal(*results)
+        expected = reference(task, x, weight, bias if has_bias else np.zeros_like(bias))
+        assert np.array_equal(results[0], expected)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -86,7 +112,7 @@ def test_packing_keeps_every_weight_once(rows):
     weight = np.arange(1, rows * 5 * 9 + 1, dtype=np.float32).reshape(rows, 5, 3, 3)
     task = task_2d(5, rows, 9, 9)
     assert task.sums is not None
-    packed, is_finite = packing.pack_weights(weight, 1, "float32", task.sums)
+    packed, is_finite = packing.pack_weights(weight, 1, "float32", task.sums, find_row("float32"))
     assert is_finite
     assert sorted(packed[packed != 0].tolist()) == weight.ravel().tolist()
     assert packed.size == packing.packing_of(1, rows, 5, 9, row).weight_bytes // 4

@@ -160,17 +160,6 @@ def test_the_address_of_a_job_can_be_called():
     assert "ret" in write.assembly()
 
 
-@pytest.mark.parametrize("name", ["FALTUNG_BOUNDSCHECK", "NUMBA_BOUNDSCHECK"])
-def test_bounds_are_checked_on_demand(name, monkeypatch):
-    monkeypatch.setenv(name, "1")
-    checked = _jit.kernel("float64(float64[::1], intp)")(pick.python)
-    assert checked(np.arange(3.0), 2) == 2.0
-    with pytest.raises(IndexError):
-        checked(np.arange(3.0), 3)
-    monkeypatch.setenv(name, "0")
-    assert _jit.kernel("float64(float64[::1], intp)")(pick.python)(np.arange(4.0)[:3], 3) == 3.0
-
-
 def test_one_signature_and_no_other():
     assert total(np.arange(5.0)) == 10.0
     with pytest.raises(TypeError, match="No matching definition"):

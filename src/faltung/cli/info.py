@@ -18,7 +18,6 @@ EXAMPLES = """
 
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "pillow", "matplotlib", "rich", "ml_dtypes")
 _VARIABLES = (
-    "FALTUNG_BOUNDSCHECK",
     "FALTUNG_CACHE_DIR",
     "FALTUNG_MAX_ISA",
     "FALTUNG_NUM_THREADS",

@@ -3,13 +3,16 @@
 What differs between two calls of a kind are four addresses. Finding them out in Python takes a
 microsecond or two each, more than a small convolution; here they are read from the arrays
 themselves, whose layout in memory (the header of an object, then the address of the data) is part
-of NumPy's binary interface. Packing of weights, jobs and floating-point environment follow in the
-same native call.
+of NumPy's binary interface; where it is another one, Python looks the addresses up. Packing of
+weights, jobs and floating-point environment follow in the same native call.
 """
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,6 +114,31 @@ def _round_up(size: int) -> int:
     return -(-size // 64) * 64
 
 
+@cache
+def _addresses_are_in_objects() -> bool:
+    """Whether an array has the address of its data right behind its header, tried on one."""
+    if sys.implementation.name != "cpython":  # there a number of an object may be no address
+        return False
+    probe = np.empty(3)[1:]
+    held = ctypes.c_size_t.from_address(id(probe) + _OBJECT_HEADER).value
+    return held == probe.ctypes.data
+
+
+def _through_cells(run: Callable[[Any, Any, Any, Any], int]) -> Runner:
+    """A runner of arrays from one of places in memory that hold the addresses of their data."""
+
+    def run_arrays(*arrays: Any) -> int:
+        cells = [None if each is None else np.array([each.ctypes.data]) for each in arrays]
+        x, y, weight, bias = (None if cell is None else cell.ctypes.data for cell in cells)
+        return run(x, y, weight, bias)
+
+    return run_arrays
+
+
+def _itself(place: int) -> int:
+    return place
+
+
 def make_runner(
     call: Call,
     packing: Packing | None,
@@ -145,7 +173,9 @@ def make_runner(
         template[at.ENTRY_PACK_JOBS] = packing.jobs
         template[at.ENTRY_PACKED_AT], template[at.ENTRY_BIASES_AT] = front, biases_at
     template[at.ENTRY_COUNT] = len(template)
-    template[at.ENTRY_DATA_AT] = _OBJECT_HEADER
+    is_in_objects = _addresses_are_in_objects()
+    locate: Callable[[Any], int] = id if is_in_objects else _itself
+    template[at.ENTRY_DATA_AT] = _OBJECT_HEADER if is_in_objects else 0
     template[at.ENTRY_MISALIGNED] = call.item_size - 1
     template[at.ENTRY_ALONE] = is_alone
     template[at.ENTRY_JOB], template[at.ENTRY_JOBS] = call.job.address, call.jobs
@@ -163,7 +193,7 @@ def make_runner(
             except IndexError:
                 memory, place = _make_small_block()
         status: int = enter(
-            origin, place, id(x), id(y), id(weight), 0 if bias is None else id(bias)
+            origin, place, locate(x), locate(y), locate(weight), 0 if bias is None else locate(bias)
         )
         if small is None:
             give_back(memory)
@@ -177,10 +207,10 @@ def make_runner(
         status: int = enter(
             origin,
             memory.ctypes.data,
-            id(x),
-            id(y),
-            id(weight),
-            0 if bias is None else id(bias),
+            locate(x),
+            locate(y),
+            locate(weight),
+            0 if bias is None else locate(bias),
         )
         if status == 0:
             block = memory[:front].view(np.int64)
@@ -192,6 +222,8 @@ def make_runner(
         give_back(memory)
         return status
 
-    runner = run_alone if is_alone else run_shared
+    runner: Runner = run_alone if is_alone else run_shared
+    if not is_in_objects:
+        runner = _through_cells(runner)
     runner.alive = template, alive  # type: ignore[attr-defined]
     return runner
