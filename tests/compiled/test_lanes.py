@@ -39,7 +39,7 @@ LARGE = [
     task_2d(300, 32, 5, 3, is_relu=True),
     task_2d(12, 32, 40, 17, kernel=13, padding=6),
     DirectTask(1, 1, 48, 32, (axis(5, 3, 2, 1, 1, 1), axis(6, 2), axis(40, 3, 3, 2)), "float32"),
-    DirectTask(1, 1, 64, 96, (Axis(1, 1, 1), Axis(1, 1, 1), axis(3000, 2, 1, 700)), "float32"),
+    DirectTask(1, 1, 96, 96, (Axis(1, 1, 1), Axis(1, 1, 1), axis(3000, 2, 1, 700)), "float32"),
 ]
 
 

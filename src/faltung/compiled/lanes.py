@@ -24,7 +24,7 @@ from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
 from faltung.compiled.lanes_schedule import LanesRow, LanesSchedule, cells_of, make_schedule
 from faltung.compiled.lanes_store import store_rows
-from faltung.compiled.lanes_tile import strip
+from faltung.compiled.lanes_tile import STORE, strip
 from faltung.compiled.memory import address_of
 from faltung.compiled.packing import pack_fill, packing_of
 from faltung.compiled.schedule import Shape
@@ -144,7 +144,7 @@ def _words_of(
         at.LAST_REST: (
             address_of(strip(rest._replace(rows=rows_left))) if rows_left and has_rest else 0
         ),
-        at.STORE: address_of(store_rows(element)),
+        STORE: address_of(store_rows(element)),
         at.TURNED_PITCH: schedule.turned_pitch,
         at.ALL_BOXES: task.batch * task.groups * prod(counts),
         at.ENTER_BOX: address_of(enter_box),

@@ -26,7 +26,7 @@ from faltung.compiled.simd import Element
 
 __all__ = ["LanesRow", "LanesSchedule", "cells_of", "find_lanes_row", "make_schedule", "suits"]
 
-_LEAST_TAPS = 96
+_LEAST_TAPS = 160
 """Products of a sum that pay for turning the sums round."""
 _LEAST_LANES_USED = 0.75
 _BLOCK_WORDS = 64

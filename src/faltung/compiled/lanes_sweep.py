@@ -15,15 +15,15 @@ __all__ = ["CALL_WORDS", "enter_lanes", "sweep_lanes"]
 
 CALL_WORDS = (
     STRIDE_D, STRIDE_H, STRIDE_W, TILE_ROWS, RANGE, ROW_SIZE, KEPT_D, KEPT_H, VECTORS, REST, LAST,
-    LAST_REST, STORE, TURNED_PITCH, ALL_BOXES, ENTER_BOX,
-) = range(at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 17)  # fmt: skip
-"""Words of the call behind those of `words.DIRECT_WORDS`.
+    LAST_REST, TURNED_PITCH, ALL_BOXES, ENTER_BOX,
+) = range(tile.STORE + 1, tile.STORE + 16)  # fmt: skip
+"""Words of the call behind those of `words.DIRECT_WORDS` and `lanes_tile.STORE`.
 
 Strides of the outputs in cells; rows of pixels of a tile; channels whose weights stay in L2 while
 all tiles of a box go through them; with one vector a pixel the bytes of the sums of a row in whole
 tiles, and from one depth and one row to the next, 0 where sums are stored at once; vectors of a
 tile; the strip with one vector, for a last odd one, and both with the rows that make no whole tile;
-the job that stores a row, and the pitch of the tile it may store to; how many boxes there are, and
+the pitch of the tile that results may be stored to; how many boxes there are, and
 the job that finds out where one is.
 """
 
@@ -64,7 +64,7 @@ def sweep_lanes(block: int, call: int, _number: int) -> None:
     is_final = staged_end >= word(call, at.CHANNELS)
     put_word(block, tile.X_PITCH, stride_h * pitch)
     put_word(block, at.TILE_PITCH, word(call, TURNED_PITCH))
-    put_word(block, at.TILE_PIXELS, count)
+    put_word(block, tile.COUNT, count)
     number, end = word(block, at.BOX_BLOCK), word(block, at.BOX_BLOCK) + word(block, at.BOX_BLOCKS)
     while number < end:
         vectors, whole, last = word(call, VECTORS), word(call, at.WIDE), word(call, LAST)
@@ -80,22 +80,16 @@ def sweep_lanes(block: int, call: int, _number: int) -> None:
             put_word(block, at.CHANNEL, channel)
             put_word(block, at.CHANNEL_END, min(channel + together, staged_end))
             x_range = x_box + (channel - first) * channel_size
+            put_word(block, tile.IS_LAST, 1 if is_last else 0)
             for d in range(depths):
+                y = y_box + d * word(axis_d, at.Y_STEP)
                 for row in range(0, rows, tile_rows):
                     x = x_range + d * stride_d * plane + row * stride_h * pitch
                     sums = scratch + d * kept_d + row * kept_h
                     put_word(block, at.TILE_X, x)
                     put_word(block, at.TILE, sums)
-                    put_word(block, at.TILE_VALID, count)
+                    put_word(block, at.TILE_Y, y + row * word(axis_h, at.Y_STEP))
                     invoke(whole if rows - row >= tile_rows else last, block, call, 0)
-                    if is_last:
-                        y = y_box + d * word(axis_d, at.Y_STEP) + row * word(axis_h, at.Y_STEP)
-                        for _row in range(min(tile_rows, rows - row)):
-                            put_word(block, at.TILE, sums)
-                            put_word(block, at.TILE_Y, y)
-                            invoke(word(call, STORE), block, call, 0)
-                            sums += vectors * word(call, ROW_SIZE)
-                            y += word(axis_h, at.Y_STEP)
         scratch += word(call, at.SCRATCH_KEEPS) * vectors
         number += vectors
     put_word(block, at.CHANNEL, first)

@@ -17,13 +17,21 @@ from typing import Any, NamedTuple
 
 from faltung.compiled import words as at
 from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
-from faltung.compiled.memory import word
+from faltung.compiled.memory import invoke, put_word, word
 from faltung.compiled.simd import Element, Emitter, Interpreter, Value
+
+_AXIS_H, _AXIS_W = (at.AXES + axis * at.AXIS_SIZE for axis in (1, 2))
 
 __all__ = ["BLOCK_WORDS", "LanesTile", "strip", "tile"]
 
-BLOCK_WORDS = (X_PITCH, OUT_ROW) = range(50, 52)
-"""Words of a thread's block beside those of `words.COLUMN_WORDS` and `words.THREAD_WORDS`."""
+BLOCK_WORDS = (X_PITCH, OUT_ROW, COUNT, IS_LAST) = range(50, 54)
+"""Words of a thread's block beside those of `words.COLUMN_WORDS` and `words.THREAD_WORDS`.
+
+Bytes from a row of the tile to the next, in the staged input and in the sums; pixels of a strip;
+whether its sums are whole after these channels.
+"""
+STORE = at.DIRECT_WORDS[-1] + 1
+"""The first word of the call behind those of `words.DIRECT_WORDS`: the job that stores pixels."""
 
 
 class LanesTile(NamedTuple):
@@ -153,6 +161,7 @@ def strip(shape: LanesTile) -> Job:
     """
     compute = tile(shape)
     columns, vectors, lanes = shape.columns, shape.vectors, shape.element.lanes
+    rows, pixel_size = shape.rows, shape.pixel_size
     step, out_step = columns * shape.stride * shape.element.size, columns * shape.pixel_size
 
     @job
@@ -171,7 +180,14 @@ def strip(shape: LanesTile) -> Job:
         weight_tap, row = word(call, at.WEIGHT_TAP), word(block, at.TILE_FIRST)
         has_epilogue = word(call, at.HAS_EPILOGUE) != 0
         first_taps = min(channel_step, channels) * kernel
-        for _column in range(0, word(block, at.TILE_VALID), columns):
+        count, is_last, done = word(block, COUNT), word(block, IS_LAST) != 0, 0
+        y, y_row, y_step = (
+            word(block, at.TILE_Y),
+            word(call, _AXIS_H + at.Y_STEP),
+            word(call, _AXIS_W + at.Y_STEP),
+        )
+        sums = out
+        for column in range(0, count, columns):
             for channel in range(first, end, channel_step):
                 chunk = min(channel_step, channels - channel) * kernel
                 following = channel + channel_step
@@ -195,5 +211,15 @@ def strip(shape: LanesTile) -> Job:
                         floor + size if is_final else floor,
                     )  # fmt: skip
             x, out = x + step, out + out_step
+            # Whole vectors of pixels are stored at once, so that memory is written to while the
+            # next tile is summed.
+            ready = min(column + columns, count) if is_last else 0
+            while ready - done >= lanes or done < ready == count:
+                put_word(block, at.TILE_PIXELS, min(lanes, ready - done))
+                for r in range(rows):
+                    put_word(block, at.TILE, sums + r * out_row + done * pixel_size)
+                    put_word(block, at.TILE_Y, y + r * y_row + done * y_step)
+                    invoke(word(call, STORE), block, call, 0)
+                done += lanes
 
     return run_strip
