@@ -29,7 +29,7 @@ import numpy as np
 import faltung as ft
 from faltung.bench.peak import make_peak
 from faltung.bench.results import machine_facts
-from faltung.bench.runner import SYSTEM_CLOCK, Clock, take_turns
+from faltung.bench.runner import Clock, take_turns
 
 PAGE = Path(__file__).parent.parent / "docs" / "ladder.md"
 TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
@@ -63,11 +63,11 @@ STEPS = (
     Step("compiled", 1, "4. the loops, compiled", "latency of an addition"),
     Step("reordered", 1, "5. columns innermost", "2 loads, 1 store a multiply-add"),
     Step("staged", 1, "6. a tap is an offset", "2 loads, 1 store a multiply-add"),
-    Step("tiled", 1, "7. register tile", "loads from the second cache"),
-    Step("panels", 1, "8. panels", "staging and trimming around the tile"),
+    Step("tiled", 1, "7. register tile", "second cache; staging, trimming"),
+    Step("panels", 1, "8. panels", "staging, trimming"),
     Step("threaded", 2, "9. two threads", "what is not shared"),
-    Step("conv", 1, "10. `Conv`, one thread", "staging and storing around the tile"),
-    Step("conv", 2, "10. `Conv`, two threads", "staging and storing around the tile"),
+    Step("conv", 1, "10. `Conv`, one thread", "staging, storing"),
+    Step("conv", 2, "10. `Conv`, two threads", "staging, storing"),
 )
 PACKED = ("tiled", "panels", "threaded")
 """Steps that get the packed weights as well: a layer keeps them."""
@@ -121,22 +121,38 @@ def contenders_of(names: dict[str, Any], shape: Shape) -> dict[str, tuple[Call, 
     return found
 
 
+def shortest(calls: dict[str, Call], rounds: int) -> dict[str, float]:
+    """Seconds of single calls in turns, the mean of the best twentieth.
+
+    Two threads are quick only while nobody else runs on either of two processors. On a shared
+    machine that is the case for some milliseconds now and then, but not for a whole block.
+    """
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            call()
+            start = time.perf_counter()
+            call()
+            found[name].append(time.perf_counter() - start)
+    few = -(-rounds // 20)
+    return {name: sum(sorted(each)[:few]) / few for name, each in found.items()}
+
+
 def measure_layer(names: dict[str, Any], shape: Shape, rounds: int) -> dict[str, Any]:
     """Times, speeds, and shares of the peak of as many threads."""
     contenders = contenders_of(names, shape)
-    timings = {}
-    for threads, clock in ((1, THREAD_CLOCK), (2, SYSTEM_CLOCK)):
-        calls = {step.title: step.threads for step in STEPS} | {f"peak {n}": n for n in THREADS}
-        turns = {name: contenders[name][0] for name, count in calls.items() if count == threads}
-        timings |= take_turns(turns, rounds=rounds, clock=clock)
-    speeds = {name: contenders[name][1] / timings[name].best / 1e9 for name in contenders}
+    on_two = {step.title for step in STEPS if step.threads == 2} | {"peak 2"}
+    calls = {name: call for name, (call, _) in contenders.items() if name not in on_two}
+    timings = take_turns(calls, rounds=rounds, clock=THREAD_CLOCK)
+    seconds = {name: timing.best for name, timing in timings.items()}
+    seconds |= shortest({name: contenders[name][0] for name in on_two}, 50 * rounds)
+    speeds = {name: contenders[name][1] / seconds[name] / 1e9 for name in contenders}
     return {
         "shape": shape,
         "peak": {str(threads): speeds[f"peak {threads}"] for threads in THREADS},
         "steps": {
             step.title: {
-                "milliseconds": 1e3 * timings[step.title].best,
-                "median_milliseconds": 1e3 * timings[step.title].median,
+                "milliseconds": 1e3 * seconds[step.title],
                 "gflops": speeds[step.title],
                 "share_of_peak": speeds[step.title] / speeds[f"peak {step.threads}"],
             }
