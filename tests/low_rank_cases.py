@@ -23,7 +23,9 @@ def draw_task(rng, dtype):
         border = rng if rng.random() < 0.5 else None
         is_passed = place == 0 and not is_volume
         axes.append(
-            Axis(size, size, 1) if is_passed else axis(size, taps, 1, dilation, before, after, border)
+            Axis(size, size, 1)
+            if is_passed
+            else axis(size, taps, 1, dilation, before, after, border)
         )
     numbers = [int(count) for count in rng.integers(1, 3, 4)]
     numbers[2] = 1 if is_volume else numbers[2]

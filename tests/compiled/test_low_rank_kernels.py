@@ -72,9 +72,10 @@ def test_the_rounding_of_sixteen_does_what_numpy_means(dtype):
         for function in (run_sixteen, store_sixteen.python):
             out = np.zeros(16, dtype)
             values = [out.ctypes.data, sums.ctypes.data, margin.ctypes.data]
-            flag = function(np.array(values) if function is run_sixteen else values[0], *(
-                () if function is run_sixteen else values[1:]
-            ))
+            flag = function(
+                np.array(values) if function is run_sixteen else values[0],
+                *(() if function is run_sixteen else values[1:]),
+            )
             results.append((flag, out.tolist()))
             flags.add(flag)
         assert results[0] == results[1]

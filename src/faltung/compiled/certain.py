@@ -40,7 +40,10 @@ def _store_sixteen(dtype: str) -> Any:
     def emit(builder: Any, target: Any, source: Any, margin: Any) -> Any:
         from llvmlite import ir
 
-        floats, numbers = ir.VectorType(ir.FloatType(), _LANES), ir.VectorType(ir.IntType(32), _LANES)
+        floats, numbers = (
+            ir.VectorType(ir.FloatType(), _LANES),
+            ir.VectorType(ir.IntType(32), _LANES),
+        )
         byte_vector = ir.VectorType(ir.IntType(8), _LANES)
 
         def splat(number: float) -> Any:

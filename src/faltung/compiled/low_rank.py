@@ -102,9 +102,7 @@ def pack(
     return PackedFactors(np.ascontiguousarray(weights), biases, bias is not None, checks)
 
 
-def pack_certain(
-    factors: NDArray[Any], kernel: NDArray[Any], margin: float
-) -> PackedFactors:
+def pack_certain(factors: NDArray[Any], kernel: NDArray[Any], margin: float) -> PackedFactors:
     """Factors of shape (rows + columns,), their kernel of two axes, and how far off sums may be.
 
     For tasks of bytes that are summed in float32 and rounded: one channel and one filter.
@@ -192,7 +190,7 @@ def _runner_of(
     x_steps: Strides,
     y_steps: Strides,
 ) -> Runner:
-    """What runs a kind of call; compiles what it needs. The form: terms and the flags of the factors."""
+    """What runs a kind of call; compiles what it needs. A form has terms and the flags of factors."""
     terms, has_bias, checks, is_certain = form
     sums = task.sums
     assert sums is not None, task.dtype
