@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from faltung.compiled.simd import Element
+from faltung.compiled.staged_cut import best_cut, most_macs
 from faltung.compiled.task import Axis
 from faltung.compiled.variants import Row
 
@@ -34,7 +35,6 @@ _STAGED_BYTES = 384 << 10  # what a box may stage before it is made smaller: a p
 _CHUNK_WEIGHT_BYTES = 512 << 10  # weights that are used again for each tile of the box: also L2
 _BLOCK_WORDS = 64
 _JOB_BYTES = 8 << 20  # that a job may read and write where it lies
-_MOST_MACS = 64_000_000  # of a job: 30 ms where nothing but generic code runs
 _JOB_MACS = 500_000  # below this, 10 µs, a job is not worth handing out
 _LEAST_JOB_BYTES = 192 << 10  # unless it reads and writes so much where it lies
 _WANTED_JOBS = 16
@@ -163,7 +163,7 @@ def _is_flat(axis: Axis, lanes: int) -> bool:
     return axis.outputs <= 6 * lanes and (axis.kernel <= 32 or axis.outputs < lanes)
 
 
-class _Cutter:
+class Cutter:
     """Finds the boxes of one schedule; the methods share its many numbers."""
 
     def __init__(self, shape: Shape, row: Row, is_flat: bool) -> None:
@@ -191,8 +191,10 @@ class _Cutter:
     def flat_box(self, depth: int, pixels: int) -> tuple[int, int, int]:
         """The box that holds any range of so many pixels."""
         _, axis_h, axis_w = self.shape.axes
-        rows = min(axis_h.outputs, (pixels - 2) // axis_w.outputs + 2 if pixels > 1 else 1)
-        return depth, rows, axis_w.outputs
+        width = max(1, axis_w.outputs)
+        # Ranges of whole rows begin with a row, each of them.
+        rows = pixels // width if pixels % width == 0 else (pixels - 2) // width + 2
+        return depth, min(axis_h.outputs, rows), axis_w.outputs
 
     def halve(self, depth: int, height: int, width: int) -> tuple[int, int, int] | None:
         """The next smaller box; None at the smallest. Flat boxes have their pixels as width."""
@@ -226,39 +228,31 @@ class _Cutter:
         return runs * (-(-box[2] // self.wide) + 2)
 
 
-def _choose_box(cutter: _Cutter, is_direct: bool) -> tuple[int, int, int]:
-    """Boxes small enough for L2 and many enough for the threads, yet worth a job each."""
+def _direct_box(cutter: Cutter) -> tuple[int, int, int]:
+    """Boxes of what is read where it lies: many enough for the threads, yet worth a job each."""
     axis_d, axis_h, axis_w = cutter.shape.axes
-    box = (axis_d.outputs, axis_h.outputs, axis_w.outputs)
-    if cutter.is_flat:
-        box = (axis_d.outputs, 1, axis_h.outputs * axis_w.outputs)
-    channels = cutter.shape.channels
+    box = (axis_d.outputs, 1, axis_h.outputs * axis_w.outputs)
+    numbers = cutter.shape.channels + cutter.shape.rows
+    most = most_macs(cutter.row.isa, cutter.row.element.dtype)
 
     def is_too_big(box: tuple[int, int, int]) -> bool:
-        moved = 0
-        if is_direct:  # nothing is staged, but a job shall not last for ever either
-            moved = box[0] * box[2] * (channels + cutter.shape.rows) * cutter.size
-            is_wide = moved > _JOB_BYTES
-        else:
-            is_wide = channels * cutter.plane_size(cutter.staged_box(box)) > _STAGED_BYTES
-        is_long = cutter.macs(box) >= 2 * _JOB_MACS or moved >= 2 * _LEAST_JOB_BYTES
-        wanted = _WANTED_JOBS
-        if is_direct and cutter.macs(box) < _LONG_JOB_MACS:
-            wanted = _WANTED_LONG_JOBS
+        moved, macs = box[0] * box[2] * numbers * cutter.size, cutter.macs(box)
+        is_long = macs >= 2 * _JOB_MACS or moved >= 2 * _LEAST_JOB_BYTES
+        wanted = _WANTED_JOBS if macs >= _LONG_JOB_MACS else _WANTED_LONG_JOBS
         is_lonely = cutter.count(box) < wanted and is_long
-        return is_wide or is_lonely or cutter.macs(box) > _MOST_MACS
+        return moved > _JOB_BYTES or is_lonely or macs > most
 
     least = 4 * cutter.wide
     while is_too_big(box):
         smaller = cutter.halve(*box)
-        is_short = cutter.macs(box) <= _MOST_MACS * max(1, cutter.blocks)
+        is_short = cutter.macs(box) <= most * max(1, cutter.blocks)
         if smaller is None or (is_short and smaller[2] < least and smaller[2] < box[2]):
             break
         box = smaller
     return box
 
 
-def _group_channels(cutter: _Cutter, plane: int, part_rows: int, is_direct: bool) -> int:
+def _group_channels(cutter: Cutter, plane: int, part_rows: int, is_direct: bool) -> int:
     """Channels that are staged and summed at once: planes and weights shall stay in L2."""
     chunk, channels = cutter.chunks.channels, cutter.shape.channels
     most = channels
@@ -286,12 +280,12 @@ def make_schedule(shape: Shape, row: Row, *, may_be_direct: bool, may_be_flat: b
     axes = shape.axes
     plane_pixels = axes[1].outputs * axes[2].outputs
     is_flat = may_be_flat and _is_flat(axes[2], row.element.lanes)
-    cutter = _Cutter(shape, row, is_flat)
+    cutter = Cutter(shape, row, is_flat)
     needed = max(row.narrow.pixels, row.line.pixels if cutter.singles else 0)
     is_direct = may_be_direct and is_flat and plane_pixels >= needed
-    box = _choose_box(cutter, is_direct)
+    box, parts = (_direct_box(cutter), 0) if is_direct else best_cut(cutter)
     while True:
-        schedule = _lay_out(cutter, box, is_direct, is_flat)
+        schedule = _lay_out(cutter, box, parts or _direct_parts(cutter, box), is_direct)
         if schedule.workspace <= MOST_WORKSPACE:
             return schedule
         smaller = cutter.halve(*box)
@@ -300,18 +294,21 @@ def make_schedule(shape: Shape, row: Row, *, may_be_direct: bool, may_be_flat: b
         box = smaller
 
 
-def _lay_out(
-    cutter: _Cutter, box: tuple[int, int, int], is_direct: bool, is_flat: bool
-) -> Schedule:
+def _direct_parts(cutter: Cutter, box: tuple[int, int, int]) -> int:
+    """Parts of the output channels where there are too few pixels for the threads."""
+    count, parts = cutter.count(box), 1
+    if count < 4 and cutter.macs(box) >= 4 * _JOB_MACS:
+        parts = min(cutter.blocks, -(-4 // count))
+    most = most_macs(cutter.row.isa, cutter.row.element.dtype)
+    while cutter.macs(box) // max(1, parts) > most and parts < cutter.blocks:
+        parts = min(cutter.blocks, 2 * parts)
+    return parts
+
+
+def _lay_out(cutter: Cutter, box: tuple[int, int, int], parts: int, is_direct: bool) -> Schedule:
     row, size = cutter.row, cutter.size
     staged_box = cutter.staged_box(box)
     plane = 0 if is_direct else cutter.plane_size(staged_box)
-    count = cutter.count(box)
-    parts = 1
-    if count < 4 and cutter.macs(box) >= 4 * _JOB_MACS:
-        parts = min(cutter.blocks, -(-4 // count))
-    while cutter.macs(box) // max(1, parts) > _MOST_MACS and parts < cutter.blocks:
-        parts = min(cutter.blocks, 2 * parts)
     tile = max(cutter.wide * row.wide.rows, 1) * size
     singles_size = cutter.singles * row.line.pixels * size
     while True:
@@ -332,10 +329,10 @@ def _lay_out(
     parts = -(-cutter.blocks // blocks_a_part) if cutter.blocks else 1
     return Schedule(
         is_direct=is_direct,
-        is_flat=is_flat,
+        is_flat=cutter.is_flat,
         layouts=cutter.layouts(staged_box),
         boxes=staged_box,
-        box_pixels=box[2] if is_flat else 0,
+        box_pixels=box[2] if cutter.is_flat else 0,
         chunks=cutter.chunks,
         group_channels=group,
         blocks=cutter.blocks,
@@ -347,5 +344,5 @@ def _lay_out(
         staged_at=staged_at,
         scratch_keeps=keeps,
         workspace=round_up(workspace, 4096),
-        jobs=count * parts,
+        jobs=cutter.count(box) * parts,
     )
