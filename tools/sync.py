@@ -63,6 +63,7 @@ FIXED = {
     "report": ("Report",),
     "sequential": ("Sequential",),
     "scipy_like": ("convolve", "convolve2d", "correlate", "correlate2d"),
+    "tuning": ("Tuning", "tune"),
     "weights": ("weight_from",),
 }
 SUBMODULES = ("kernels", "testing")

@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from faltung.report import Report
     from faltung.scipy_like import convolve, convolve2d, correlate, correlate2d
     from faltung.sequential import Sequential
+    from faltung.tuning import Tuning, tune
     from faltung.weights import weight_from
 
 __all__ = [
@@ -141,6 +142,7 @@ __all__ = [
     "ResourceError",
     "Sequential",
     "ShapeError",
+    "Tuning",
     "Unfold",
     "Window",
     "WindowError",
@@ -212,6 +214,7 @@ __all__ = [
     "set_num_threads",
     "set_precision",
     "testing",
+    "tune",
     "unfold",
     "weight_from",
     "window_reduce",
@@ -324,6 +327,8 @@ _MODULES = {
     "correlate": "scipy_like",
     "correlate2d": "scipy_like",
     "Sequential": "sequential",
+    "Tuning": "tuning",
+    "tune": "tuning",
     "weight_from": "weights",
 }
 _SUBMODULES = ("kernels", "testing")

@@ -205,6 +205,7 @@ def joined_report(made: Report, own: Report, kernel_bytes: int) -> Report:
         receptive_start=starts,
         algorithm=f"{made.algorithm}, {own.algorithm}",
         rejected={},
+        predicted_seconds=made.predicted_seconds + own.predicted_seconds,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any, ClassVar, NamedTuple, NoReturn, Self
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self, cast
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from faltung.operators._arrays import Spec, as_array, as_shape, known_dtype
 from faltung.operators._call import Bound, beside, bind, finish_all, operands_of
 from faltung.operators._record import REGISTRY, Record
 from faltung.operators._shortcut import Shortcut, bound_shortcut
-from faltung.plans import _resources, _select
+from faltung.plans import _resources, _select, _tuned
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Shape
 
@@ -66,7 +66,7 @@ class Operator(Faces):
     _operands: dict[str, Array | Spec]
     _parameters: dict[str, Any]
     _settings: Settings
-    _kept: dict[tuple[Shape, np.dtype[Any]], _Ready]
+    _kept: dict[tuple[Shape, np.dtype[Any], int], _Ready]
     _packed: dict[tuple[str, Any], Any]
     _shortcuts: dict[Any, Shortcut | None]
 
@@ -100,7 +100,7 @@ class Operator(Faces):
     def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
         """Apply the operator to data, as its function does."""
         try:
-            kind = (x.shape, x.dtype, x.strides) if type(x) is np.ndarray else None
+            kind = (x.shape, x.dtype, x.strides, _tuned.changes) if type(x) is np.ndarray else None
             short = self._shortcuts.get(kind)
             if short is not None and (y := short(x, out)) is not None:
                 return y
@@ -135,6 +135,11 @@ class Operator(Faces):
         operands = tuple(self._specs(None).values())
         data = Spec("x", tuple(input_shape), bound.problem.input_dtype)
         return report.describe(type(self).__name__, bound, operands, data)
+
+    def _asking(self, algorithm: str) -> Self:
+        """The same operator that asks for an algorithm by name."""
+        parameters = {**self._parameters, "algorithm": algorithm}
+        return cast("Self", _rebuilt(type(self), self._operands, parameters, self._settings))
 
     def reference(self, x: ArrayLike) -> Array:
         """The textbook loops in float64, complex128 or exact integers, to read and to check.
@@ -276,7 +281,8 @@ class Operator(Faces):
             raise self._dressed(error, input_shape) from error.__cause__
 
     def _ready(self, shape: Shape, dtype: np.dtype[Any]) -> _Ready:
-        ready = self._kept.get((shape, dtype))
+        key = shape, dtype, _tuned.changes
+        ready = self._kept.get(key)
         if ready is None:
             bound = self._bind(shape, dtype)
             _resources.require_array(bound.shape, bound.problem.dtype, "the result")
@@ -285,7 +291,7 @@ class Operator(Faces):
             ready = _Ready(bound, prepared, beside(bound, operands))
             if len(self._kept) >= KEPT:
                 self._kept.clear()
-            self._kept[shape, dtype] = ready
+            self._kept[key] = ready
         return ready
 
     @classmethod

@@ -77,6 +77,7 @@ class ChainReport(Report):
             receptive_start=last.receptive_start,
             algorithm=", ".join(report.algorithm for report in reports),
             rejected={},
+            predicted_seconds=sum(report.predicted_seconds for report in reports),
             operators=tuple(reports),
             grown=grown,
         )

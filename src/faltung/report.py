@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from faltung.operators._arrays import Spec
 from faltung.operators._call import Bound
+from faltung.plans._cost import shown_seconds
 from faltung.plans._entries import count_entries
 from faltung.plans._problem import Problem
 from faltung.plotting.costs import plot_costs
@@ -51,6 +52,8 @@ class Report:
         position of the first output's first cell.
     algorithm : str
         The algorithm that runs; `rejected` has each other one with the reason.
+    predicted_seconds : float
+        What the planner expects of it in one thread, on a machine of this instruction set.
     """
 
     operator: str
@@ -73,6 +76,7 @@ class Report:
     receptive_start: Shape
     algorithm: str
     rejected: dict[str, str]
+    predicted_seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         """All figures by name, as plain Python values."""
@@ -94,6 +98,7 @@ class Report:
             ("receptive field", by(self.receptive_field)),
             ("  jump, start", f"{by(self.receptive_jump)}, {by(self.receptive_start)}"),
             ("algorithm", self.algorithm),
+            ("  predicted", f"{shown_seconds(self.predicted_seconds)} in one thread"),
         ]
         if self.matrix_shape is not None:
             count = self.matrix_nonzeros  # None for a product, which would have to be made
@@ -194,6 +199,7 @@ def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) ->
         receptive_start=tuple(-window.resolve(axis.size)[0] for window, axis in starts),
         algorithm=bound.plan.chosen.name,
         rejected=dict(bound.plan.rejected),
+        predicted_seconds=bound.plan.seconds[0],
     )
 
 

@@ -31,7 +31,7 @@ def test_equal_to_the_stencil_plan(mode):
 
 
 def test_it_is_the_plan_of_padding():
-    report = ft.Pad(1, "wrap").describe((1, 3, 8, 8))
+    report = ft.Pad(1, "wrap").describe((1, 64, 256, 256))
     assert report.algorithm == "copying"
     assert "Copy" in report.rejected["direct"]
     assert "WeightedSum" in ft.Conv([[[1]]]).describe((1, 1, 8)).rejected["copying"]

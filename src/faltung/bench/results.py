@@ -242,7 +242,7 @@ def machine_facts(threads: int, packages: Iterable[str]) -> dict[str, Any]:
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
-        "processor": _processor_name(),
+        "processor": processor_name(),
         "system": f"{platform.system()} {platform.machine()}",
         "instruction_set": machine.isa(),
         "kernels": variants.find_row("float32").isa,
@@ -267,7 +267,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _processor_name() -> str:
+def processor_name() -> str:
+    """The processor's name, as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

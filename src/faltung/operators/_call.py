@@ -29,7 +29,7 @@ from faltung.operators._arrays import (
     wider_dtype,
 )
 from faltung.operators._shortcut import Shortcut, function_shortcut, key_of, typed
-from faltung.plans import _resources, _select
+from faltung.plans import _resources, _select, _tuned
 from faltung.plans._problem import Operands, Problem
 from faltung.typing import Array, Shape
 
@@ -304,7 +304,8 @@ class Door:
     def _bind(self, arrays: Mapping[str, Array], given: dict[str, Any]) -> Bound:
         shapes = tuple((name, array.shape, array.dtype) for name, array in arrays.items())
         try:
-            key = (shapes, current_settings(), *[(k, typed(v)) for k, v in given.items()])
+            settings = current_settings(), _tuned.changes
+            key = (shapes, settings, *[(k, typed(v)) for k, v in given.items()])
             bound = self.kept.get(key)
         except TypeError:  # a parameter that has no hash: bind anew
             key, bound = None, None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from faltung.config import current_settings
+from faltung.plans import _tuned
 from faltung.plans._problem import Operands
 from faltung.plans._recording import is_recording
 from faltung.plans._resources import ALWAYS_ALLOWED
@@ -44,7 +45,7 @@ def key_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] 
     """What settles a call of a function, or None where that takes a closer look."""
     if is_recording():
         return None
-    parts: list[Any] = [current_settings(), len(args), *kwargs]
+    parts: list[Any] = [current_settings(), _tuned.changes, len(args), *kwargs]
     for value in (*args, *kwargs.values()):
         kind = type(value)
         if kind is np.ndarray:

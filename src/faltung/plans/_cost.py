@@ -9,6 +9,7 @@ that can do a problem in the right order.
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 from typing import NamedTuple
 
@@ -66,10 +67,20 @@ PRICES: dict[str, dict[str, Price]] = {
         "avx2": Price(4e-6, 1.4e-11, 1.2e-10),
         "avx512": Price(4e-6, 7e-12, 1.2e-10),
     },
+    "fft": {  # operations of two numbers of eight bytes
+        "generic": Price(6e-5, 1.5e-10, 1e-10),
+        "avx2": Price(6e-5, 6e-11, 1e-10),
+        "avx512": Price(6e-5, 3e-11, 1e-10),
+    },
     "image": {
         "generic": Price(5e-6, 8e-11, 1.5e-10),
         "avx2": Price(5e-6, 1.4e-11, 1.2e-10),
         "avx512": Price(5e-6, 7e-12, 1.2e-10),
+    },
+    "low_rank": {
+        "generic": Price(3e-5, 8e-11, 1.5e-10),
+        "avx2": Price(3e-5, 1.4e-11, 1.2e-10),
+        "avx512": Price(3e-5, 9.5e-12, 1.2e-10),
     },
     "morphology": {"generic": Price(1e-5, 1e-10, 1.5e-10)},
     "ordering": {"generic": Price(3e-6, 0, 3e-11)},
@@ -86,7 +97,7 @@ PRICES: dict[str, dict[str, Price]] = {
     "unfolding": {"generic": Price(6e-6, 5e-11, 1.5e-10)},
 }
 
-WIDTHS = {"float32": 1.0, "float64": 2.0, "uint32": 2.0, "uint64": 6.0}
+WIDTHS = {"float32": 1.0, "float64": 2.0, "uint32": 2.0, "uint64": 16.0}
 """What a multiply-add of sums in a dtype costs beside one of float32."""
 
 
@@ -104,8 +115,12 @@ def sum_flops(task: DirectTask) -> float:
 
 def price_of(name: str) -> Price:
     """The prices of an algorithm on this machine, as far as FALTUNG_MAX_ISA allows."""
-    by_level = PRICES[name]
-    level = machine.LEVELS.index(machine.isa())
+    return _price_on(name, machine.isa())
+
+
+@cache
+def _price_on(name: str, isa: str) -> Price:
+    by_level, level = PRICES[name], machine.LEVELS.index(isa)
     return next(by_level[known] for known in machine.LEVELS[level::-1] if known in by_level)
 
 

@@ -1,20 +1,26 @@
-"""The choice of an algorithm: the first of an ordered list that takes the problem.
+"""The choice of an algorithm: of those that can do it, the one with the least predicted time.
 
-The choice reads shapes, dtypes, parameters and explicit settings; never data, thread counts,
-timings or free memory.
+The choice reads shapes, dtypes, parameters, the CPU's level and explicit settings; never data,
+thread counts, timings or free memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from faltung.errors import OptionError, shown
 from faltung.plans import (
+    _ranking,
     _resources,
+    _tuned,
     copying,
     direct,
+    fft,
     image,
+    low_rank,
     morphology,
     ordering,
     phases,
@@ -27,6 +33,7 @@ from faltung.plans import (
 )
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._recording import record
+from faltung.plans._rest import RestBox, parts_of_rest
 from faltung.typing import Array
 
 __all__ = ["ALGORITHMS", "Algorithm", "Plan", "algorithms", "execute", "prepare", "select"]
@@ -58,13 +65,20 @@ class Algorithm(Protocol):
         What it makes depends on the operator and the dtype, not on the size of the input.
         """
 
-    def run(self, problem: Problem, x: Array, prepared: Any, y: Array, /) -> None:
-        """Compute y from x, both in canonical order."""
+    def run(
+        self, problem: Problem, x: Array, prepared: Any, y: Array, /
+    ) -> bool | list[RestBox] | None:
+        """Compute y from x, both in canonical order.
+
+        True declines the data, a list the data of some boxes, and y is nothing there.
+        """
 
 
 ALGORITHMS: tuple[Algorithm, ...] = (
     unfolding,
     copying,
+    low_rank,
+    fft,
     image,
     direct,
     morphology,
@@ -79,10 +93,14 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 
 
 class Plan(NamedTuple):
-    """The algorithms that can do a problem, best first, and why the others cannot."""
+    """The algorithms that can do a problem, best first, and why the others do not run.
+
+    `seconds` are the predicted times of the candidates in one thread.
+    """
 
     candidates: tuple[Algorithm, ...]
     rejected: tuple[tuple[str, str], ...]
+    seconds: tuple[float, ...]
 
     @property
     def chosen(self) -> Algorithm:
@@ -91,7 +109,7 @@ class Plan(NamedTuple):
 
 
 def algorithms() -> tuple[str, ...]:
-    """The names that ``algorithm=`` knows, in the order in which they are tried.
+    """The names that ``algorithm=`` knows.
 
     Examples
     --------
@@ -114,33 +132,39 @@ def check_algorithm(name: object) -> str | None:
 
 def select(problem: Problem) -> Plan:
     """Choose an algorithm for `problem`."""
-    able, rejected = [], []
+    able: list[Algorithm] = []
+    rejected: list[tuple[str, str]] = []
+    tuned = _tuned.choice(problem)
     for algorithm in ALGORITHMS:
-        reason = algorithm.supports(problem)
+        # What was measured may be slow to load: only the planner stays away from it.
+        asked = _asking(problem, algorithm.name) if algorithm.name == tuned else problem
+        reason = algorithm.supports(asked)
         if reason is None:
             able.append(algorithm)
         else:
             rejected.append((algorithm.name, reason))
     wanted = problem.recipe.algorithm
-    if wanted is None:
-        rejected += [(other.name, f"{able[0].name} comes first") for other in able[1:]]
-        return Plan(tuple(able), tuple(rejected))
     for name, reason in rejected:
         if name == wanted:
             possible = ", ".join(repr(other.name) for other in ALGORITHMS if _can(other, problem))
             raise OptionError(
                 f"algorithm {wanted!r} cannot do this: {reason}", f"Possible here: {possible}"
             )
-    # What was asked for comes first; the others remain for data that it has to decline.
-    able.sort(key=lambda algorithm: algorithm.name != wanted)
-    rejected += [(other.name, f"algorithm={wanted!r} was asked for") for other in able[1:]]
-    return Plan(tuple(able), tuple(rejected))
+    # The others remain for data that the first has to decline.
+    ordered, ranked = _ranking.rank(problem, able, tuned)
+    rejected += [(other.algorithm, other.reason) for other in ranked[1:]]
+    times = tuple(each.seconds for each in ranked)
+    return Plan(tuple(ordered), tuple(rejected), times)
 
 
 def _can(algorithm: Algorithm, problem: Problem) -> bool:
     """Whether an algorithm could do a problem if it were asked to by name."""
-    asked = replace(problem, recipe=replace(problem.recipe, algorithm=algorithm.name), kept={})
-    return algorithm.supports(asked) is None
+    return algorithm.supports(_asking(problem, algorithm.name)) is None
+
+
+def _asking(problem: Problem, name: str) -> Problem:
+    """The problem with an algorithm asked for by name."""
+    return replace(problem, recipe=replace(problem.recipe, algorithm=name), kept={})
 
 
 class Prepared(NamedTuple):
@@ -148,6 +172,8 @@ class Prepared(NamedTuple):
 
     algorithm: Algorithm
     operands: Any
+    following: Callable[[], Prepared]
+    """The next candidate, for data that this one declines."""
 
 
 def prepare(
@@ -163,7 +189,7 @@ def prepare(
     """
     if operands.weight is not None:
         _resources.require_array(operands.weight.shape, problem.dtype, "the packed weight")
-    for algorithm in plan.candidates:
+    for place, algorithm in enumerate(plan.candidates, 1):
         key = (algorithm.name, problem.dtype)
         if kept is not None and key in kept:
             prepared = kept[key]
@@ -172,15 +198,31 @@ def prepare(
             if kept is not None:
                 kept[key] = prepared
         if prepared is not None:
-            return Prepared(algorithm, prepared)
+            others = plan._replace(candidates=plan.candidates[place:])
+            following = partial(prepare, problem, others, operands, kept)
+            return Prepared(algorithm, prepared, following)
     raise AssertionError("the last candidate accepts everything")
 
 
 def execute(problem: Problem, prepared: Prepared, x: Array, y: Array) -> None:
     """Compute y from x."""
-    if y.size:
+    if not y.size:
+        return
+    record(prepared.algorithm.name)
+    while declined := prepared.algorithm.run(problem, x, prepared.operands, y):
+        prepared = prepared.following()
+        if isinstance(declined, list):
+            for part, cells, target in parts_of_rest(problem, declined, x, y):
+                _execute_part(part, prepared, cells, target)
+            return
         record(prepared.algorithm.name)
-        prepared.algorithm.run(problem, x, prepared.operands, y)
+
+
+def _execute_part(problem: Problem, prepared: Prepared, x: Array, y: Array) -> None:
+    """Compute a part of a problem, by the first of the candidates that knows parts like it."""
+    while prepared.algorithm.supports(problem):
+        prepared = prepared.following()
+    execute(problem, prepared, x, y)
 
 
 def finds_both(first: Prepared, second: Prepared) -> bool:

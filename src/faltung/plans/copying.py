@@ -8,7 +8,6 @@ Unfolding does so tap by tap: what a tap shows is the input, shifted and in step
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -24,8 +23,8 @@ __all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 name = "copying"
 BYTES_AT_ONCE = 2**22
 """How much of a border is copied at once, which bounds the workspace."""
-LEAST_CELLS = 2**10
-"""Where a tap shows fewer cells, gathering all taps at once is quicker."""
+LOOKED_UP = 12
+"""What the ends of an axis that show cells cost, in copies."""
 PLAIN = ("zeros", "constant", "blank")
 """Borders that show no cell of the input."""
 
@@ -35,10 +34,6 @@ def supports(problem: Problem) -> str | None:
     if not isinstance(problem.recipe.rule, Copy):
         return f"it copies, the rule here is {type(problem.recipe.rule).__name__}"
     if _is_tap_by_tap(problem):
-        samples, channels = problem.input_shape[:2]
-        cells = samples * channels * prod(problem.output_shape[2:])
-        if cells < LEAST_CELLS and problem.recipe.algorithm != name:
-            return f"a tap shows only {cells:,} cells"
         return None
     for axis in problem.recipe.axes:
         if not isinstance(axis, SlidingAxis) or axis.taps != 1 or axis.stride != 1:
@@ -64,8 +59,11 @@ def workspace(problem: Problem) -> int:
 
 def cost(problem: Problem) -> _cost.Cost:
     """Cells read and written; a copy for each tap, or for each end of each axis."""
-    rank = len(problem.recipe.axes)
-    copies = problem.taps * (1 + 2 * rank) if _is_tap_by_tap(problem) else 1 + 2 * rank
+    axes = cast("tuple[SlidingAxis, ...]", problem.recipe.axes)
+    if _is_tap_by_tap(problem):
+        copies = problem.taps * (1 + 2 * len(axes))
+    else:
+        copies = 1 + sum(2 if axis.mode in PLAIN else LOOKED_UP for axis in axes)
     return _cost.Cost(0, _cost.moved_bytes(problem), calls=copies)
 
 
@@ -140,7 +138,9 @@ def _fill_ends(problem: Problem, place: int, inside: list[slice], y: Array) -> N
                 part(rows)[...] = problem.recipe.fill
                 continue
             shown = axis.index(rows.start, rows.stop)[:, 0] + axis.before
-            part(rows)[...] = part(slice(None)).take(shown, axis=2 + place)
+            # Only the rows that are shown: `take` makes a copy of all that it is given.
+            near = slice(int(shown.min()), int(shown.max()) + 1)
+            part(rows)[...] = part(near).take(shown - near.start, axis=2 + place)
 
 
 def _at(slices: list[slice]) -> Any:

@@ -30,8 +30,6 @@ from faltung.typing import Array, IndexArray, Shape
 __all__ = ["cost", "name", "prepare", "run", "seconds", "supports", "workspace"]
 
 name = "ordering"
-LEAST_CELLS = 2**12
-"""Outputs below which a comparison costs more as a call of NumPy than in cells."""
 MOST_TAPS = 1024
 """Larger windows have too many comparisons."""
 LARGEST_WIRE = 2**16
@@ -53,8 +51,6 @@ def supports(problem: Problem) -> str | None:
     cells = prod(problem.output_shape)
     if 0 in problem.input_shape or cells == 0:
         return "there is nothing to order"
-    if cells < LEAST_CELLS and problem.recipe.algorithm != name:
-        return f"{cells:,} outputs are too few to order side by side"
     needed = workspace(problem)
     if needed > WORKSPACE:
         return f"a block needs {needed:,} bytes of workspace, more than the {WORKSPACE:,} allowed"

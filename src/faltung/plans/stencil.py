@@ -33,12 +33,9 @@ from faltung.plans._environment import default_environment
 from faltung.plans._footprint import require_cells
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._reduce import REDUCE, Gathered
-from faltung.plans._resources import WORKSPACE, require
+from faltung.plans._resources import require
 from faltung.plans._rounding import store_rounded
 from faltung.plans._rules import (
-    Extreme,
-    Interpolation,
-    Mean,
     Morphology,
     Overlap,
     Placement,
@@ -47,6 +44,7 @@ from faltung.plans._rules import (
     WeightedSum,
 )
 from faltung.plans._spread import overlap, place_cells, placement_bytes
+from faltung.plans._stencil_cost import SMALL_TABLE, cost
 from faltung.plans._tables import Table, join_tables
 from faltung.typing import Array, IndexArray
 
@@ -63,14 +61,6 @@ __all__ = [
 ]
 
 name = "stencil"
-PASSES: dict[type, float] = {Extreme: 2, Mean: 2, Interpolation: 3, Morphology: 3, Reduction: 4}
-"""How often what is gathered is taken, by rule; once where it is not named."""
-PRODUCTS = {"float32": 1.0, "float64": 2.0, "complex64": 4.0, "complex128": 8.0}
-"""What a product costs beside one of float32, where BLAS multiplies the matrices."""
-SLOW_PRODUCT = 40.0
-"""Where NumPy does it alone."""
-SMALL_TABLE = 2**14
-"""Tables of up to so many entries are kept for the next call with the same geometry."""
 
 
 def supports(problem: Problem) -> str | None:
@@ -104,21 +94,6 @@ class Prepared:
             )
         bias = None if self.bias is None else self.bias[_slice(groups)]
         return Prepared(weight, bias, self.is_finite)
-
-
-def cost(problem: Problem) -> _cost.Cost:
-    """Cells under windows, gathered and taken some times; products of matrices."""
-    rule, item = problem.recipe.rule, problem.compute_dtype.itemsize
-    if isinstance(rule, Overlap):
-        gathered = prod(problem.input_shape)
-    else:
-        planes = problem.recipe.batch * problem.recipe.groups * problem.recipe.channels
-        gathered = planes * problem.taps * prod(axis.outputs for axis in problem.recipe.axes)
-    moved = gathered * item * PASSES.get(type(rule), 1)
-    products = 0.0
-    if isinstance(rule, WeightedSum):
-        products = 2 * problem.macs * PRODUCTS.get(problem.compute_dtype.name, SLOW_PRODUCT)
-    return _cost.Cost(products, moved, calls=1 + moved / WORKSPACE)
 
 
 def seconds(problem: Problem) -> float:
