@@ -27,7 +27,7 @@ __all__ = ["cache_directory", "digest", "make_cache", "object_file", "read", "st
 
 _FORMAT = b"faltung compiled code 1\n"
 _STARTED = time.time()
-_KEPT_STAMPS = 8  # files a function: versions, CPU levels and bounds checking of one developer
+_KEPT_STAMPS = 8  # files a function: versions and CPU levels of one developer
 
 
 def digest(text: str) -> str:
