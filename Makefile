@@ -22,8 +22,7 @@ $(VENV)/.peers: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group peers
 	touch $@
 
-$(VENV)/.bench: $(VENV)/.bench
-	$(BIN)/faltung bench --json benchmarks/results/bench.json --chart docs/images/bench.png
+$(VENV)/.bench: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group bench
 	touch $@
 
@@ -61,9 +60,12 @@ test-browser: $(VENV)/.test
 test-peers: $(VENV)/.peers
 	$(PYTEST) -n 2 -m "peers"
 
-bench: $(VENV)/.faltung
+bench: $(VENV)/.bench
+	$(BIN)/faltung bench --json benchmarks/results/bench.json --chart docs/images/bench.png
 	$(BIN)/python benchmarks/compiled.py --json benchmarks/results/compiled.json
 	$(BIN)/python benchmarks/start_up.py --json benchmarks/results/start_up.json
+	$(BIN)/python benchmarks/ladder.py --json benchmarks/results/ladder.json --chart docs/images/ladder.png --page
+	$(BIN)/python benchmarks/scaling.py --json benchmarks/results/scaling.json --chart docs/images/scaling.png --page
 
 docs:
 	@echo "docs: nothing to build yet, documentation lives in README.md, docs/ and the docstrings"

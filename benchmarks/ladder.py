@@ -214,7 +214,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         ax.tick_params(labelsize=8)
         ax.spines[["top", "right"]].set_visible(False)
     bars = [Patch(color=COLOURS[1], label="1 thread"), Patch(color=COLOURS[2], label="2 threads")]
-    axes[0].legend(handles=bars, loc="lower left", fontsize=8, framealpha=1)
+    axes[0].legend(handles=bars, loc="upper left", bbox_to_anchor=(0.46, 1), fontsize=8)
     axes[0].set_yticks(range(len(STEPS)), [step.title.replace("`", "") for step in STEPS])
     machine = found["machine"]
     words = f"{machine['processor']}, {machine['kernels']}, {machine['date'][:10]}"

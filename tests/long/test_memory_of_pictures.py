@@ -30,7 +30,7 @@ def resident(what):
 
 def peak_of(call, picture):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    result = call(picture)  # the first call: what the compiler needs counts as well
+    result = call(picture)  # the first call: to load what is compiled counts as well
     return resident("VmHWM") - before - picture.nbytes - result.nbytes, result
 
 def make(dtype, channels=()):
@@ -82,13 +82,17 @@ CASES = {
 }
 
 
-def used_beyond(case: str, size: int = PICTURE, before: str = "") -> int:
-    """Bytes at the peak of a call, in a process of its own, without the picture and the result."""
-    lines = before + textwrap.dedent(case)
-    script = MEASURE.replace("{size}", str(size)).replace("{case}", lines)
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def used_beyond(case: str, size: int = PICTURE) -> int:
+    """Bytes at the peak of a call, in a process of its own, without the picture and the result.
+
+    What is not compiled yet is compiled by the process before, with a smaller picture.
+    """
+    for cells in (size // 20, size):
+        lines = textwrap.dedent(case)
+        script = MEASURE.replace("{size}", str(cells)).replace("{case}", lines)
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
 
