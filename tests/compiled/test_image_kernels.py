@@ -55,7 +55,7 @@ def test_small_integers_are_rounded_and_saturate(dtype):
 
 
 @pytest.mark.parametrize("source", ["float32", "float64"])
-@pytest.mark.parametrize("dtype", ["uint8", "int16"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "uint64"])
 def test_what_rounding_means(source, dtype):
     """The meaning of the instruction; `compute` above compares it with what LLVM does."""
     cast, limits = narrowing(source, dtype).cast, np.iinfo(dtype)

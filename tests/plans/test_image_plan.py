@@ -187,11 +187,15 @@ def test_a_colour_picture_is_filtered_channel_by_channel():
             assert np.array_equal(y[..., channel], alone)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
-def test_pictures_of_small_integers_are_what_float64_gives(dtype, monkeypatch):
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "uint16", "int16", "int32", "uint32", "int64", "uint64", "bool"]
+)
+def test_pictures_of_integers_are_what_float64_gives(dtype, monkeypatch):
     rng, used = np.random.default_rng(0), []
-    limits = np.iinfo(dtype)
-    ends = limits.min, limits.max
+    limits = np.iinfo("uint8" if dtype == "bool" else dtype)
+    ends = (0, 1) if dtype == "bool" else (limits.min, limits.max)
+    if limits.bits == 64:  # sums of larger ones round, and differ with their order
+        ends = 0, 2**40
     filtering = importlib.import_module("faltung.images.filtering")
     quick = filtering.filter_rounded
 
@@ -199,8 +203,10 @@ def test_pictures_of_small_integers_are_what_float64_gives(dtype, monkeypatch):
         used.append(quick(*arguments))
         return used[-1]
 
+    monkeypatch.setattr(filtering, "filter_by_factors", lambda *arguments: None)
     for shape in ((90, 80), (40, 50, 3), (80, 30, 3)):
-        picture = rng.integers(*ends, shape, endpoint=True).astype(dtype)
+        drawn = "uint8" if dtype == "bool" else dtype
+        picture = rng.integers(*ends, shape, drawn, endpoint=True).astype(dtype)
         if shape[0] == 80:
             picture = np.repeat(picture, 2, axis=-1)[..., ::2]
         for kernel in (ft.kernels.sobel(1), ft.kernels.gaussian(1.5), np.full((2, 2), 0.25)):
@@ -211,8 +217,12 @@ def test_pictures_of_small_integers_are_what_float64_gives(dtype, monkeypatch):
                 monkeypatch.setattr(filtering, "filter_rounded", watched)
                 y = ft.filter_image(picture, kernel, **options)
                 monkeypatch.setattr(filtering, "filter_rounded", lambda *arguments: None)
-                assert np.array_equal(y, ft.filter_image(picture, kernel, **options))
-    assert sum(result is not None for result in used) >= 18
+                expected = ft.filter_image(picture, kernel, **options)
+                if limits.bits == 64 and kernel.size > 9:
+                    assert (np.maximum(y, expected) - np.minimum(y, expected) <= 1).all()
+                else:
+                    assert np.array_equal(y, expected)
+    assert sum(result is not None for result in used) >= 22
 
 
 def test_what_rounding_does_not_know_goes_the_long_way():
@@ -220,8 +230,30 @@ def test_what_rounding_does_not_know_goes_the_long_way():
     with np.errstate(all="ignore"):
         assert (ft.filter_image(picture, [[np.inf, -np.inf]]) == 0).all()
         assert (ft.filter_image(picture, [[1e308, -1e308, 1e308]]) == 255).all()
-    assert (ft.filter_image(picture.astype(np.int32), np.full((3, 3), 2)) == 3600).all()
-    assert (ft.filter_image(picture > 0, np.full((3, 3), 1 / 9))).all()
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_sums_beyond_the_largest_integers_are_its_end(dtype):
+    limits = np.iinfo(dtype)
+    picture = np.full((60, 60), limits.max, dtype)
+    assert (ft.filter_image(picture, np.ones((3, 3))) == limits.max).all()
+    assert (ft.filter_image(picture, -np.ones((3, 3))) == limits.min).all()
+    assert (ft.filter_image(picture // 4, np.ones((1, 2))) == limits.max // 2 + 1).all()
+
+
+@pytest.mark.parametrize("value", [2**51 + 1, 2**52 - 1, 2**53 - 1])
+def test_halves_of_large_integers_are_rounded_to_even(value):
+    picture = np.full((60, 60), value, np.int64)
+    expected = value // 2 + (value // 2) % 2
+    assert (ft.filter_image(picture, np.full((1, 2), 0.25)) == expected).all()
+    assert (ft.filter_image(-picture, np.full((1, 2), 0.25)) == -expected).all()
+
+
+def test_a_bool_is_true_above_one_half():
+    picture = np.zeros((60, 60), bool)
+    picture[30, 30:33] = True
+    counts = ft.filter_image(picture.astype(np.uint8), np.ones((1, 4)))
+    assert np.array_equal(ft.filter_image(picture, np.full((1, 4), 0.25)), counts > 2)
 
 
 def test_describe_tells_the_workspace():

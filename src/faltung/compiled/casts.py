@@ -104,31 +104,58 @@ def _convert(source: str, target: str) -> Callable[[Any], Any]:
 
 @cache
 def _saturate(source: str, target: str) -> Callable[[Any], Any]:
-    """The instruction that rounds a float to the nearest small integer, halves to even.
+    """The instruction that rounds a float to the nearest integer, halves to even.
 
     What lies beyond the range of `target` becomes its end, NaN becomes 0. A large number added and
-    taken away leaves no bits behind the point, on every machine.
+    taken away leaves no bits behind the point, on every machine; numbers that are larger have none.
     """
     ends, bits = np.iinfo(target), 8 * np.dtype(target).itemsize
-    magic = 1.5 * 2.0 ** (23 if source == "float32" else 52)
+    magic = 2.0 ** (23 if source == "float32" else 52)
+    # The end of 64 bits is no float: what reaches the next one is set to the end by itself.
+    is_wide = float(ends.max) != ends.max
 
     def emit(builder: Any, value: Any) -> Any:
         from llvmlite import ir
 
-        low, high, zero = (value.type(float(end)) for end in (ends.min, ends.max, 0))
+        kind, integer = value.type, ir.IntType(max(bits, 32))
+        low, high, zero = (kind(float(end)) for end in (ends.min, ends.max, 0))
+        is_high = builder.fcmp_ordered(">=", value, high)
         value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
-        value = builder.select(builder.fcmp_ordered(">", value, high), high, value)
+        value = builder.select(is_high, zero if is_wide else high, value)
         value = builder.select(builder.fcmp_unordered("!=", value, value), zero, value)
-        whole = builder.fsub(builder.fadd(value, value.type(magic)), value.type(magic))
-        return builder.trunc(builder.fptosi(whole, ir.IntType(32)), ir.IntType(bits))
+        is_negative = builder.fcmp_ordered("<", value, zero)
+        size = builder.select(is_negative, builder.fsub(zero, value), value)
+        whole = builder.fsub(builder.fadd(size, kind(magic)), kind(magic))
+        whole = builder.select(builder.fcmp_ordered("<", size, kind(magic)), whole, size)
+        whole = builder.select(is_negative, builder.fsub(zero, whole), whole)
+        change = builder.fptoui if ends.min == 0 and bits >= 32 else builder.fptosi
+        number = builder.trunc(change(whole, integer), ir.IntType(bits))
+        return builder.select(is_high, number.type(int(ends.max)), number) if is_wide else number
 
     @intrinsic(f"{target}({source})", emit)
     def saturate(value: Any) -> Any:
-        return np.dtype(target).type(
-            0 if value != value else np.rint(min(max(value, ends.min), ends.max))
-        )
+        if value != value:
+            return np.dtype(target).type(0)
+        whole = min(max(np.rint(value), float(ends.min)), float(ends.max))
+        return np.dtype(target).type(min(int(whole), ends.max))
 
     return saturate
+
+
+@cache
+def _is_above_half(source: str) -> Callable[[Any], Any]:
+    """The instruction that gives 1 for numbers above 1/2."""
+
+    def emit(builder: Any, value: Any) -> Any:
+        from llvmlite import ir
+
+        return builder.zext(builder.fcmp_ordered(">", value, value.type(0.5)), ir.IntType(8))
+
+    @intrinsic(f"uint8({source})", emit)
+    def is_above_half(value: Any) -> Any:
+        return np.uint8(value > 0.5)
+
+    return is_above_half
 
 
 @cache
@@ -139,6 +166,9 @@ def _is_nonzero(source: str, target: str) -> Callable[[Any], Any]:
         from llvmlite import ir
 
         is_set = builder.icmp_unsigned("!=", value, ir.Constant(value.type, 0))
+        if target.startswith("float"):
+            kind = ir.FloatType() if target == "float32" else ir.DoubleType()
+            return builder.uitofp(is_set, kind)
         return builder.zext(is_set, ir.IntType(8 * np.dtype(target).itemsize))
 
     @intrinsic(f"{target}({source})", emit)
@@ -160,10 +190,11 @@ def widening(dtype: str, target: str) -> Cast:
 def narrowing(source: str, dtype: str) -> Cast:
     """How sums are written to memory of a dtype: rounded once, or modulo the range of integers.
 
-    Floats saturate at the ends of the range of small integers.
+    Floats saturate at the ends of the range of integers, and are true above 1/2.
     """
     if dtype == "bool":
-        return Cast("uint8", _is_nonzero(source, "uint8"))
+        is_float = source.startswith("float")
+        return Cast("uint8", _is_above_half(source) if is_float else _is_nonzero(source, "uint8"))
     if dtype in {"float16", "bfloat16"}:
         return Cast("uint16", round_to_float16 if dtype == "float16" else round_to_bfloat16)
     if source.startswith("float") and not dtype.startswith("float"):

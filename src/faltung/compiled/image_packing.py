@@ -14,7 +14,7 @@ from faltung.compiled.entry import Packing
 from faltung.compiled.image_pieces import order_of, pieces_of_task
 from faltung.compiled.memory import loader, put_word, storer, word
 from faltung.compiled.packing import to_sums
-from faltung.compiled.task import DirectTask
+from faltung.compiled.task import DirectTask, RoundedTask
 
 __all__ = ["PackedFilter", "pack", "packing_of"]
 
@@ -100,14 +100,16 @@ def pack(weight: NDArray[Any], task: DirectTask, bias: NDArray[Any] | None = Non
     sums = task.sums
     assert sums is not None, task.dtype
     filters = weight.shape[0]
-    bank = to_sums(np.ascontiguousarray(weight), task.dtype, sums).reshape(filters, -1)
+    # Weights of pictures whose sums are rounded are numbers, even where the picture is of bool.
+    dtype = sums.dtype if isinstance(task, RoundedTask) else task.dtype
+    bank = to_sums(np.ascontiguousarray(weight), dtype, sums).reshape(filters, -1)
     packed, biases = np.empty_like(bank), np.empty(filters, bank.dtype)
     packing, _order = packing_of(task)
     block = packing.words
     block[words.PACK_SOURCE], block[words.PACK_TARGET] = bank.ctypes.data, packed.ctypes.data
     block[words.PACK_BIASES] = biases.ctypes.data
     if bias is not None:
-        added = to_sums(np.ascontiguousarray(bias), task.dtype, sums)
+        added = to_sums(np.ascontiguousarray(bias), dtype, sums)
         block[words.PACK_BIAS] = added.ctypes.data
     parallel.run(packing.job, block, packing.jobs)
     return PackedFilter(packed, biases, bias is not None, not block[words.PACK_NOT_FINITE])

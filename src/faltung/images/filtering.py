@@ -141,8 +141,8 @@ def _filter_pixels(picture: Array, bank: Array, window: dict[str, Any]) -> Array
 
 
 def _filter_rounded(picture: Array, kernel: Array, window: dict[str, Any]) -> Array | None:
-    """A picture of small integers, if compiled code can round what it stores."""
-    if window["padding_mode"] == "blank" or picture.size == 0:
+    """A picture of integers, if compiled code can round what it stores."""
+    if picture.size == 0:
         return None
     others = picture.ndim - 2
     windows = axis_windows(
@@ -157,8 +157,11 @@ def _filter_rounded(picture: Array, kernel: Array, window: dict[str, Any]) -> Ar
     if window["flip"]:
         kernel = kernel[::-1, ::-1]
     fill = float(window["padding_value"])
-    by_factors = filter_by_factors(picture, kernel, axes, fill)
-    return filter_rounded(picture, kernel, axes, fill) if by_factors is None else by_factors
+    is_blank = window["padding_mode"] == "blank"
+    by_factors = None if is_blank else filter_by_factors(picture, kernel, axes, fill)
+    if by_factors is not None:
+        return by_factors
+    return filter_rounded(picture, kernel, axes, fill, is_blank)
 
 
 def _check_kernel(kernel: Array) -> None:

@@ -12,7 +12,7 @@ from faltung.compiled.task import Axis, RoundedTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._recording import record
-from faltung.plans._windows import MOST_BORDER, after, kernel_axis
+from faltung.plans._windows import MOST_BORDER, after, clear_part, kernel_axis
 from faltung.typing import Array
 
 __all__ = ["filter_rounded", "has_colours", "is_passed", "joins", "kernel_axes", "unknown_window"]
@@ -21,7 +21,8 @@ Axes: TypeAlias = tuple[SlidingAxis, ...]
 
 MOST_STRIDE = 3
 """Rows from output to output; the tile is written out for each."""
-ROUNDED = ("int8", "uint8", "int16", "uint16")
+ROUNDED = "biu"
+"""Kinds of dtypes whose sums are rounded when they are stored."""
 MOST_SHIFT = 16
 """Binary digits behind the point that weights may have to be summed in float32."""
 
@@ -85,8 +86,10 @@ def kernel_axes(axes: Axes) -> tuple[Axis, Axis, Axis]:
     return Axis(1, 1, 1), made[0], joined
 
 
-def filter_rounded(picture: Array, kernel: Array, axes: Axes, fill: float) -> Array | None:
-    """Correlate a picture of small integers, round halves to even and saturate.
+def filter_rounded(
+    picture: Array, kernel: Array, axes: Axes, fill: float, is_blank: bool = False
+) -> Array | None:
+    """Correlate a picture of integers or bool, round halves to even and saturate.
 
     Parameters
     ----------
@@ -98,6 +101,8 @@ def filter_rounded(picture: Array, kernel: Array, axes: Axes, fill: float) -> Ar
         One for each axis of the picture, the last of three passed on as it is.
     fill : float
         The value of cells outside.
+    is_blank : bool
+        Whether windows that leave the picture give 0.
 
     Returns
     -------
@@ -105,7 +110,7 @@ def filter_rounded(picture: Array, kernel: Array, axes: Axes, fill: float) -> Ar
         In the picture's dtype: what sums in float64 give. None where it has to go another way.
     """
     macs = prod(axis.outputs for axis in axes) * kernel.size
-    is_known = picture.dtype.name in ROUNDED and picture.dtype.isnative and picture.flags.aligned
+    is_known = picture.dtype.kind in ROUNDED and picture.dtype.isnative and picture.flags.aligned
     if not is_known or macs < LEAST_MACS or unknown_window(axes) or missing_compiler():
         return None
     if not np.isfinite(kernel).all() or not _jit.available():
@@ -115,8 +120,14 @@ def filter_rounded(picture: Array, kernel: Array, axes: Axes, fill: float) -> Ar
     sums = "float32" if _is_exact(kernel, picture.dtype, fill) else "float64"
     result = np.empty(tuple(axis.outputs for axis in axes), picture.dtype)
     x, y = picture[None, None], result[None, None]
+    if is_blank:
+        result[...] = 0
+        boxes = tuple(axis.clear_outputs for axis in axes)
+        if not all(boxes):
+            return result
+        x, y, axes = clear_part(x, y, axes, boxes)
     places = [(x, y, axes)]
-    if len(axes) == 3 and joins(x):
+    if len(axes) == 3 and joins(x) and joins(y):
         places = [(x.reshape(*x.shape[:-2], -1), y.reshape(*y.shape[:-2], -1), axes)]
     elif len(axes) == 3:
         places = [(x[..., c], y[..., c], axes[:2]) for c in range(x.shape[-1])]
@@ -133,10 +144,10 @@ def filter_rounded(picture: Array, kernel: Array, axes: Axes, fill: float) -> Ar
 
 def _is_exact(kernel: Array, dtype: np.dtype[Any], fill: float) -> bool:
     """Whether no sum can round in float32: a few binary digits hold every product."""
-    limits = np.iinfo(dtype)
-    largest = max(-int(limits.min), int(limits.max), abs(fill))
-    if not np.isfinite(fill):
+    if dtype.itemsize > 2 or not np.isfinite(fill):
         return False
+    limits = np.iinfo(dtype) if dtype.kind != "b" else np.iinfo(np.uint8)
+    largest = max(-int(limits.min), int(limits.max), abs(fill))
     for shift in range(MOST_SHIFT):
         scaled = np.ldexp(kernel, shift)
         if (scaled == np.rint(scaled)).all():
