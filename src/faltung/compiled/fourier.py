@@ -34,9 +34,11 @@ _MOST_SPECTRUM = 128 << 20
 _KEPT_SPECTRA = 4  # of one operator, for inputs of different sizes
 _WEIGHED_BYTES = 16 << 20  # of kernels that are transformed at once
 
-# What a point costs, in operations: to stage it and put it, to fetch and put back rows, and, for
-# blocks beyond the second-level cache, to fetch what it needs from further away.
-_POINT, _MEMORY, _NEAR_BYTES = 60.0, 60.0, 5 << 18
+# What a point costs beside its transforms, in operations: to be staged, moved and put; more where
+# blocks or spectra leave the second-level cache. Fitted to calls in one thread with AVX-512.
+_POINT = 60.0
+_DISTANCE = ((5 << 17, 0.0), (5 << 18, 20.0), (1 << 62, 60.0))  # by the bytes of a block
+_PRODUCT, _NEAR_PRODUCT, _FAR_PRODUCT = 8.0, 20.0, 45.0
 
 
 class Cut(NamedTuple):
@@ -131,11 +133,13 @@ def _cut(task: DirectTask, sizes: tuple[int, int, int]) -> Cut:
     pairs = prod(boxes) if parts == 2 else -(-prod(boxes) // 2)
     planes, products = task.channels + task.filters, task.channels * task.filters
     near = 2 * max(task.channels, task.filters) * count * 8
-    far = 0.0 if near <= _NEAR_BYTES else _MEMORY
-    far += 0.0 if products == 1 else 8.0
+    move = next(far for most, far in _DISTANCE if near <= most)
+    product_cost = _PRODUCT
+    if products > 1:
+        product_cost = _NEAR_PRODUCT if 16 * products * count <= 2 << 20 else _FAR_PRODUCT
     jobs = max(task.batch, 1) * task.groups * pairs
-    each = count * (planes * (5 * log2(count) + _POINT + far) / 1.0 + products * 8)
-    return Cut(sizes, tuple(outputs), tuple(boxes), _is_line(task), pairs, jobs * each)  # type: ignore[arg-type]  # three of each
+    each = count * (planes * (5 * log2(count) + _POINT + move) + products * product_cost)
+    return Cut(sizes, tuple(outputs), tuple(boxes), _is_line(task), pairs, jobs * each)
 
 
 @lru_cache(maxsize=1024)
@@ -223,7 +227,7 @@ def _place_kernels(
 
 
 def _weigh(weight: NDArray[Any], task: DirectTask, found: Cut, dtype: str) -> NDArray[Any]:
-    """The spectra of all kernels: (filters, channels, rows of points, points, 2, lanes)."""
+    """The spectra of all kernels: (groups, rows of points, filters, channels, points, 2, lanes)."""
     element = find_row(dtype).element
     layout = _layout(found.sizes, 1, 1, element)
     kernels = weight.reshape(-1, *weight.shape[2:])
@@ -241,7 +245,8 @@ def _weigh(weight: NDArray[Any], task: DirectTask, found: Cut, dtype: str) -> ND
         _place_kernels(some, task, found, planes, layout)
         call[at.X], call[at.WORKSPACE] = planes.ctypes.data, workspace.ctypes.data
         call[at.WORKSPACE_STEP] = layout.workspace
-        call[at.SPECTRUM] = spectrum.ctypes.data + first * spectrum_bytes
+        call[at.SPECTRUM], call[at.FIRST] = spectrum.ctypes.data, first
+        call[at.CHANNELS], call[at.FILTERS] = task.channels, task.filters
         parallel.run(at.weigh_kernel(element), call, len(some), threads)
     give_back(workspace)
     del kept

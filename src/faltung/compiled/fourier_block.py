@@ -42,8 +42,8 @@ CALL_WORDS = (
     SIZE_D, SIZE_H, SIZE_W, USED_D, USED_H, USED_STRIPS, IS_LINE, IS_COMPLEX,
     STRIP, SLICE, PLANE, LINE, PLANES_AT, LINES_AT, WORKSPACE, WORKSPACE_STEP,
     SPECTRUM, FACTORS, FORWARD_D, FORWARD_H, FORWARD_W, INVERSE_D, INVERSE_H, INVERSE_W,
-    BIAS, LEAST, FILL, DECLINED, NUMBER,
-) = range(3 * axis_words.AXIS_SIZE, 3 * axis_words.AXIS_SIZE + 47)  # fmt: skip
+    BIAS, LEAST, FILL, DECLINED, FIRST, NUMBER,
+) = range(3 * axis_words.AXIS_SIZE, 3 * axis_words.AXIS_SIZE + 48)  # fmt: skip
 
 
 @cache
@@ -263,7 +263,7 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
     lines, back = transform(element, is_forward=True), transform(element, is_forward=False)
     fetch, fetch_line = (fetch_lines(element, has_factors=has) for has in (False, True))
     put_rows, put_line = (put_lines(element, has_factors=has) for has in (False, True))
-    multiply, multiply_more = (multiply_lines(element, adds=adds) for adds in (False, True))
+    multiply = multiply_lines(element)
     size, lanes, step = element.size, element.lanes, element.vector_size
     point = 2 * step
 
@@ -274,7 +274,8 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
         rows, line = word(call, SIZE_H) // lanes, word(call, LINE)
         place = row // rows * word(call, SLICE) + row % rows * lanes * point
         planes, sums = block + word(call, PLANES_AT) + place, block + word(call, LINES_AT)
-        factors, spectrum = word(call, FACTORS) + row * line, word(call, SIZE_D) * rows * line
+        factors, all_rows = word(call, FACTORS) + row * line, word(call, SIZE_D) * rows
+        weights = word(call, SPECTRUM) + (group * all_rows + row) * filters * channels * line
         for c in range(channels):
             points, plane = sums + (c + 1) * line, planes + c * word(call, PLANE)
             if word(call, IS_LINE):
@@ -283,14 +284,7 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
                 fetch(points, plane, strip, strips, factors)
             lines(word(call, FORWARD_W), points, point, step, points, point, step, points)
         for f in range(filters):
-            weights = word(call, SPECTRUM) + row * line
-            weights += (group * filters + f) * channels * spectrum
-            for c in range(channels):
-                if c == 0:
-                    multiply(sums, sums + line, weights, width)
-                else:
-                    multiply_more(sums, sums + (c + 1) * line, weights, width)
-                weights += spectrum
+            multiply(sums, sums + line, weights + f * channels * line, width, channels, line)
             back(word(call, INVERSE_W), sums, point, step, sums, point, step, sums)
             plane = planes + f * word(call, PLANE)
             if word(call, IS_LINE):
@@ -346,8 +340,11 @@ def weigh_kernel(element: Element) -> Job:
         strip, strips, line = word(call, STRIP), word(call, SIZE_W) // lanes, word(call, LINE)
         rows = word(call, SIZE_H) // lanes
         columns(call, plane, block)
-        for row in range(word(call, SIZE_D) * rows):
-            target = word(call, SPECTRUM) + (number * word(call, SIZE_D) * rows + row) * line
+        number, pairs = number + word(call, FIRST), word(call, CHANNELS) * word(call, FILTERS)
+        all_rows = word(call, SIZE_D) * rows
+        for row in range(all_rows):
+            place = (number // pairs * all_rows + row) * pairs + number % pairs
+            target = word(call, SPECTRUM) + place * line
             source = plane + row // rows * word(call, SLICE) + row % rows * lanes * point
             if word(call, IS_LINE):
                 fetch_line(target, source, strip, strips, word(call, FACTORS) + row * line)

@@ -197,19 +197,30 @@ def _transposed(machine: Any, vectors: list[Value]) -> list[Value]:
     return vectors
 
 
-def _run_multiply(machine: Any, values: Any, adds: int) -> None:
-    """Points times factors, as a new sum or added to one; addresses, and how many points."""
-    total, points, factors, count = values
+def _run_multiply(machine: Any, values: Any) -> None:
+    """Points times factors, summed over channels.
+
+    The values are the addresses of the sums, of the points and of the factors, how many points
+    there are, how many channels, and the bytes from channel to channel of points and factors.
+    """
+    total, points, factors, count, channels, line = values
     step = machine.element.vector_size
 
     def multiply(_number: Value, carried: Any) -> list[Value]:
         goal, place, factor = carried
-        product = _multiply(
-            machine, _load(machine, place, step), _load(machine, factor, step), is_conjugate=False
-        )
-        if adds:
-            product = _add(machine, _load(machine, goal, step), product)
-        _store(machine, product, goal, step)
+
+        def add_channel(_number: Value, before: Any) -> list[Value]:
+            real, imag, point, turn = before
+            x, w = _load(machine, point, step), _load(machine, turn, step)
+            real = machine.multiply_add(x.real, w.real, real)
+            imag = machine.multiply_add(x.imag, w.real, imag)
+            real = machine.minus_product(x.imag, w.imag, real)
+            imag = machine.multiply_add(x.real, w.imag, imag)
+            return [real, imag, machine.plus(point, line), machine.plus(turn, line)]
+
+        start = [machine.zero(), machine.zero(), place, factor]
+        sums = machine.loop(channels, start, add_channel)
+        _store(machine, _Number(sums[0], sums[1]), goal, step)
         return [machine.plus(each, 2 * step) for each in carried]
 
     machine.loop(count, [total, points, factors], multiply)
@@ -253,9 +264,9 @@ def put_lines(element: Element, *, has_factors: bool) -> Callable[..., None]:
     return _instruction(element, 5, _run_put, int(has_factors))
 
 
-def multiply_lines(element: Element, *, adds: bool) -> Callable[..., None]:
+def multiply_lines(element: Element) -> Callable[..., None]:
     """The instruction that multiplies points by a spectrum; see `_run_multiply`."""
-    return _instruction(element, 4, _run_multiply, int(adds))
+    return _instruction(element, 6, _run_multiply)
 
 
 def sum_zeros(element: Element) -> Callable[..., None]:
