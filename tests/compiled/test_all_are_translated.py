@@ -20,6 +20,7 @@ def run_the_family(dtype):
     weight = (rng.random((4, 4, 3, 3)) * 3).astype(dtype)
     ft.conv(x, weight, algorithm="direct")
     ft.conv(x, weight[:, :, :1, :1], algorithm="direct")
+    ft.conv(np.tile(x, (1, 5, 1, 1)), np.tile(weight, (5, 5, 1, 1)), algorithm="direct")
     ft.conv_transpose(x, weight, stride=2)
     ft.unfold(x, (3, 3))
     if np.dtype(dtype).kind != "c":

@@ -214,7 +214,7 @@ def strip(shape: LanesTile) -> Job:
             # Whole vectors of pixels are stored at once, so that memory is written to while the
             # next tile is summed.
             ready = min(column + columns, count) if is_last else 0
-            while ready - done >= lanes or done < ready == count:
+            while ready - done >= lanes or (ready == count and done < ready):
                 put_word(block, at.TILE_PIXELS, min(lanes, ready - done))
                 for r in range(rows):
                     put_word(block, at.TILE, sums + r * out_row + done * pixel_size)
