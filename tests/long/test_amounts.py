@@ -8,6 +8,7 @@ import pytest
 import faltung as ft
 from cases import draw_case
 from faltung.operators.conv import textbook
+from rounding_cases import ROUNDED, SPREADS, check_rounding
 
 pytestmark = pytest.mark.long
 
@@ -25,6 +26,15 @@ def test_integer_values_are_exact(seed):
         parameters = {"padding_value": 0, **case.parameters}
         exact = textbook(case.x.astype(wide), case.weight.astype(wide), bias, **parameters)
         assert np.array_equal(y, exact.astype(y.dtype)), case
+
+
+@pytest.mark.parametrize("dtype", ROUNDED)
+@pytest.mark.parametrize("seed", range(20))
+def test_rounding_stays_within_the_bound(seed, dtype):
+    rng = np.random.default_rng([seed, 3])
+    algorithms = [None, "direct", "stencil"]
+    for number in range(1000):
+        check_rounding(rng, dtype, SPREADS[number % 3], algorithms[rng.integers(3)])
 
 
 LARGE = {
