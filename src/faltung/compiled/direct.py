@@ -147,15 +147,21 @@ class PackedWeights(NamedTuple):
     is_finite: bool
 
 
-def pack(weight: NDArray[Any], task: DirectTask, bias: NDArray[Any] | None = None) -> PackedWeights:
+def pack(
+    weight: NDArray[Any],
+    task: DirectTask,
+    bias: NDArray[Any] | None = None,
+    *,
+    is_scattered: bool = False,
+) -> PackedWeights:
     """Weights of shape (O, C / groups, *kernel) and biases of shape (O,), as kernels read them.
 
     They serve every task with the same channels, groups, kernel and dtype. The arrays have the
-    task's dtype, in native byte order.
+    task's dtype, in native byte order. Results that are scattered have pixels in the lanes.
     """
     sums = task.sums
     assert sums is not None, task.dtype
-    row = row_of(task, sums)
+    row = find_row(sums.dtype) if is_scattered else row_of(task, sums)
     packed, is_finite = pack_weights(weight, task.groups, task.dtype, sums, row)
     biases = pack_bias(bias, task.filters * sums.parts, task.groups, task.dtype, sums, row)
     return PackedWeights(packed, biases, bias is not None, row, is_finite)

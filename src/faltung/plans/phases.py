@@ -268,7 +268,7 @@ def _pack(
     kernels = kernels.reshape(filters * count, channels, *taps)
     parts = tuple(_Part(own, 0, 1, 1, 1, 0, 1, 1) for own in phases)
     biases = None if bias is None else bias.repeat(count)
-    return direct.pack(kernels, _task(problem, parts, 1), biases)
+    return direct.pack(kernels, _task(problem, parts, 1), biases, is_scattered=True)
 
 
 def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
