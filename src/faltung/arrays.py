@@ -131,7 +131,9 @@ def filter_array(
     if out is not None:
         check_out(out, shape, wanted)
     if valid is None:
-        result = _correlate(array, weights, windows, wanted)
+        result = _correlate(array, weights, windows, wanted, out)
+        if result is out:
+            return result
     else:
         result = _correlate_valid(array, weights, valid, windows, natural)
         result = result.astype(wanted, copy=False)
@@ -228,11 +230,14 @@ def _valid(x: Array, mask: ArrayLike | None, ignores_nan: bool) -> Array | None:
     return None if valid is None or valid.all() else valid
 
 
-def _correlate(x: Array, kernel: Array, windows: Windows, dtype: np.dtype[Any]) -> Array:
-    """The plain sums."""
+def _correlate(
+    x: Array, kernel: Array, windows: Windows, dtype: np.dtype[Any], out: Array | None = None
+) -> Array:
+    """The plain sums, in `out` if it can be seen as a batch of samples."""
     last = tuple(range(x.ndim - kernel.ndim, x.ndim))
     moved = np.moveaxis(x, windows.axes, last)
     batch, spatial = moved.shape[: last[0]], moved.shape[last[0] :]
+    target = None if out is None else _as_samples(np.moveaxis(out, windows.axes, last), last[0])
     result = conv(
         moved.reshape(-1 if moved.size else 0, 1, *spatial),
         kernel[None, None],
@@ -242,9 +247,18 @@ def _correlate(x: Array, kernel: Array, windows: Windows, dtype: np.dtype[Any]) 
         padding_value=windows.fill,
         flip=windows.is_flipped,
         dtype=dtype,
+        out=target,
     )
+    if target is not None and out is not None:
+        return out
     result = result.reshape(*batch, *result.shape[2:])
     return np.moveaxis(result, last, windows.axes)
+
+
+def _as_samples(array: Array, lead: int) -> Array | None:
+    """The array with its first axes as one, and a channel; None where that takes a copy."""
+    samples = array.reshape(-1 if array.size else 0, 1, *array.shape[lead:])
+    return samples if np.may_share_memory(samples, array) else None
 
 
 def _correlate_valid(

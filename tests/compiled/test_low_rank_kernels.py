@@ -100,7 +100,7 @@ def test_bits_do_not_depend_on_boxes_and_threads(kernel, monkeypatch):
     packed = pack(rng.standard_normal((1, 1, sum(taps))).astype("f4"), task)
     before, results = parallel.get_num_threads(), []
     try:
-        for threads, staged in ((1, 768 << 10), (2, 768 << 10), (7, 64 << 10), (3, 200 << 10)):
+        for threads, staged in ((1, 384 << 10), (2, 384 << 10), (7, 64 << 10), (3, 200 << 10)):
             parallel.set_num_threads(threads)
             monkeypatch.setattr(low_rank_schedule, "_STAGED_BYTES", staged)
             make_schedule.cache_clear()

@@ -190,7 +190,7 @@ def _runner_of(
     x_steps: Strides,
     y_steps: Strides,
 ) -> Runner:
-    """What runs a kind of call; compiles what it needs. A form has terms and the flags of factors."""
+    """What runs a kind of call; compiles what it needs. `form`: terms and the flags of factors."""
     terms, has_bias, checks, is_certain = form
     sums = task.sums
     assert sums is not None, task.dtype

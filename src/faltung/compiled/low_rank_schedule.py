@@ -20,9 +20,9 @@ __all__ = ["PassSchedule", "make_schedule", "pieces_of"]
 
 MOST_TAPS = 8
 """Taps across rows that a tile sums at once: 15 rows of cells serve 64 products a vector."""
-_STAGED_BYTES = 768 << 10  # that a box may stage: with the strips between the passes a part of L2
+_STAGED_BYTES = 384 << 10  # that a box may stage: with the strips between the passes a part of L2
 _LEAST_COLUMNS = 256  # of a box, where the output has them: shorter rows are costly to stage
-_MOST_COLUMNS = 1024  # of a box: a strip of eight rows between two passes is then 32 KB, half of L1
+_MOST_COLUMNS = 2048  # of a box: longer rows gain nothing, and strips of eight leave L1 far behind
 _SEGMENT_CELLS = 256  # of a strip that is summed in pieces: its sums stay in L1
 _BLOCK_WORDS = 64
 _WANTED_JOBS = 16

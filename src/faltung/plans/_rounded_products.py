@@ -86,7 +86,8 @@ def _is_known(picture: Array, kernel: Array, axes: Axes) -> bool:
     pays &= min(rows, columns) > 1 and kernel.size >= 16
     if not (is_plain and pays) or missing_compiler() or not _jit.available():
         return False
-    if any(axis.stride > 1 for axis in axes) or not all(map(is_passed, axes[2:])):
+    is_moving = all(axis.stride == 1 and axis.mode != "blank" for axis in axes)
+    if not (is_moving and all(map(is_passed, axes[2:]))):
         return False
     return max(max(axis.before, after(axis)) for axis in axes) <= MOST_BORDER
 
