@@ -42,6 +42,8 @@ __all__ = [
 name = "image"
 MOST_CHANNELS = 4
 """Channels and filters of a group; with more of them the direct plan's tile is fuller."""
+MOST_TAPS = 2**14
+"""Taps of a kernel, which are listed one by one; transforms are quicker long before."""
 
 
 def supports(problem: Problem) -> str | None:
@@ -59,6 +61,8 @@ def supports(problem: Problem) -> str | None:
         )
     if reason := unknown_window(tuple(axes)):
         return reason
+    if problem.taps > MOST_TAPS:
+        return f"a kernel has {problem.taps:,} taps, more than {MOST_TAPS:,}"
     if problem.macs < LEAST_MACS and recipe.algorithm != name:
         return f"{problem.macs:,} multiply-adds are too few to load compiled code for"
     if problem.settings.reproducible:
