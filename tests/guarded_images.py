@@ -10,9 +10,9 @@ import numpy as np
 
 from faltung.compiled import image, machine
 from guarded_convolutions import areas, guarded, guarded_array, guarded_copy
-from image_cases import draw_arrays, draw_rounded, draw_task, expected_of
+from image_cases import draw_arrays, draw_planes, draw_rounded, draw_task, expected_of
 
-DTYPES = ("float32", "float64", "float32", "uint8", "rounded")
+DTYPES = ("float32", "float64", "planes", "uint8", "rounded")
 
 
 def check(rng, dtype, at_end):
@@ -21,10 +21,10 @@ def check(rng, dtype, at_end):
         task, x, weight, expected = draw_rounded(rng, "int16")
         bias = None
     else:
-        task = draw_task(rng, dtype)
+        task = draw_planes(rng, "float32") if dtype == "planes" else draw_task(rng, dtype)
         x, weight, bias = draw_arrays(rng, task)
         expected = expected_of(task, x, weight, bias)
-    if rng.random() < 0.3:  # channels last
+    if rng.random() < 0.3 and dtype != "planes":  # channels last
         cells, target = (np.moveaxis(array, 1, -1) for array in (x, expected))
         cells = np.moveaxis(guarded_copy(cells, at_end), -1, 1)
         y = np.moveaxis(guarded_array(target.shape, task.dtype, at_end), -1, 1)

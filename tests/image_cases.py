@@ -35,6 +35,26 @@ def draw_task(rng, dtype):
     return DirectTask(*numbers, tuple(axes), dtype, int(rng.choice([0, fill])), is_relu)
 
 
+def draw_planes(rng, dtype):
+    """A task of many small planes, which are done one after the other."""
+    taps, stride = int(rng.choice([2, 3])), int(rng.choice([1, 2]))
+    axes = [Axis(1, 1, 1)]
+    for size in (int(rng.choice([7, 14])), int(rng.choice([5, 20, 33]))):
+        before, after = (int(cells) for cells in rng.integers(0, 4, 2))
+        border = rng if rng.random() < 0.5 else None
+        axes.append(axis(size, taps, stride, 1, before, after, border))
+    numbers = [int(count) for count in (rng.integers(1, 3), *rng.choice([1, 2, 5], 3))]
+    return DirectTask(*numbers, tuple(axes), dtype, 3, bool(rng.integers(2)))
+
+
+def planes_are_exact(seed, dtype):
+    """Whether a random task of small planes gives exactly what loops give."""
+    rng = np.random.default_rng(seed)
+    task = draw_planes(rng, dtype)
+    x, weight, bias = draw_arrays(rng, task)
+    return np.array_equal(compute(task, x, weight, bias), expected_of(task, x, weight, bias))
+
+
 def compute(task, x, weight, bias=None):
     """The kernel's result in a new array."""
     y = np.zeros(shapes_of(task)[2], x.dtype)

@@ -9,7 +9,7 @@ import pytest
 
 from compiled_jobs import output_of
 from direct_oracle import axis, random_values, reference, shapes_of, task_2d
-from faltung.compiled import _jit, machine, parallel
+from faltung.compiled import _jit, image, machine, parallel
 from faltung.compiled.casts import narrowing, widening
 from faltung.compiled.image import facts, pack, run
 from faltung.compiled.image_pieces import FOLD, order_of, pieces_of
@@ -18,7 +18,7 @@ from faltung.compiled.schedule import MOST_WORKSPACE
 from faltung.compiled.simd import Element
 from faltung.compiled.task import Axis, DirectTask
 from faltung.testing import error_bound
-from image_cases import compute, draw_rounded, is_exact
+from image_cases import compute, draw_rounded, is_exact, planes_are_exact
 
 COUNTS = {
     "float32": 60, "float64": 12, "float16": 8, "uint8": 12, "int16": 8, "uint16": 8, "int64": 6,
@@ -44,6 +44,16 @@ def normal(task, seed=0):
 @pytest.mark.parametrize("dtype", COUNTS)
 def test_whole_numbers_are_exact(dtype):
     assert [seed for seed in range(COUNTS[dtype]) if not is_exact(seed, dtype)] == []
+
+
+@pytest.mark.parametrize(("dtype", "count"), [("float32", 24), ("float64", 8), ("uint32", 4)])
+def test_small_planes_of_whole_numbers_are_exact(dtype, count, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        image, "_put_planes", lambda *args, real=image._put_planes: calls.append(1) or real(*args)
+    )
+    assert [seed for seed in range(count) if not planes_are_exact(seed, dtype)] == []
+    assert len(calls) > count // 2
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
@@ -146,7 +156,7 @@ def test_threads_do_not_change_bits(threads):
     before = parallel.get_num_threads()
     tasks = [
         task_2d(1, 1, 300, 200, 5, 2), task_2d(2, 2, 70, 90, 11, 5), task_2d(1, 1, 9, 9000),
-        task_1d(30_000, 101), task_3d((20, 30, 40), 5),
+        task_1d(30_000, 101), task_3d((20, 30, 40), 5), task_2d(1, 1, 40, 40, groups=150, batch=3),
     ]  # fmt: skip
     try:
         for task in tasks:
@@ -200,6 +210,18 @@ def test_special_values_of_a_signal_stay_in_their_windows(taps):
     assert np.isfinite(y).sum() == y.size - taps
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_special_values_stay_in_their_planes(value):
+    task = task_2d(1, 1, 14, 20, 3, 1, groups=9, batch=2)
+    x, weight = normal(task)
+    x[1, 4, 0, 13, 0] = x[0, 8, 0, 5, 19] = value
+    with np.errstate(invalid="ignore"):
+        expected = reference(task, x, weight).reshape(shapes_of(task)[2])
+    y = compute(task, x, weight)
+    assert np.array_equal(np.isnan(y), np.isnan(expected))
+    assert np.array_equal(np.isinf(y), np.isinf(expected))
+
+
 @pytest.mark.parametrize("kernel", [2, 5, 19])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_special_values_stay_in_their_windows(kernel, value):
@@ -228,7 +250,7 @@ def test_pieces_hold_every_tap_once():
         pieces = pieces_of(channels, kernel, (stride, 1), False)
         order = order_of(pieces, channels, kernel)
         assert sorted(order) == list(range(channels * np.prod(kernel)))
-        assert all(column.row % stride == 0 for piece in pieces for column in piece.columns)
+        assert all((piece.columns[:, 2] % stride == 0).all() for piece in pieces)
 
 
 @pytest.mark.parametrize("stride", [1, 3])

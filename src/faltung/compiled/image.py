@@ -28,7 +28,7 @@ from faltung.compiled.call import (
 from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
 from faltung.compiled.image_packing import PackedFilter, pack, packing_of
-from faltung.compiled.image_pieces import Piece
+from faltung.compiled.image_pieces import Piece, pieces_of_task
 from faltung.compiled.image_planes import filter_planes, has_small_planes, put_planes
 from faltung.compiled.image_schedule import PictureSchedule, make_schedule
 from faltung.compiled.image_tile import folded_strip, strip
@@ -67,16 +67,15 @@ def facts(task: DirectTask) -> PictureFacts:
     sums = task.sums
     if sums is None or sums.parts > 1:
         return PictureFacts(0, 0, f"there is no kernel for {task.dtype}")
-    schedule, refusal = make_schedule(task, find_row(sums.dtype)), ""
+    schedule = make_schedule(task, find_row(sums.dtype))
     if schedule.workspace > MOST_WORKSPACE:
         refusal = (
             f"its smallest box of outputs stages {schedule.workspace} bytes a thread, "
             f"more than the {MOST_WORKSPACE} allowed"
         )
+        return PictureFacts(schedule.workspace, schedule.jobs, refusal)
     use, staged = _lane_use(task, schedule, find_row(sums.dtype)), task.channels * schedule.jobs
-    return PictureFacts(
-        schedule.workspace, schedule.jobs, refusal, use, staged * schedule.plane_size
-    )
+    return PictureFacts(schedule.workspace, schedule.jobs, "", use, staged * schedule.plane_size)
 
 
 def _lane_use(task: DirectTask, schedule: PictureSchedule, row: Row) -> float:
@@ -90,7 +89,7 @@ def _lane_use(task: DirectTask, schedule: PictureSchedule, row: Row) -> float:
     if not done:
         return 1.0
     steps = 0.0
-    for piece in schedule.pieces:
+    for piece in pieces_of_task(task):
         loads = (tile_rows + piece.rows - 1) / tile_rows
         steps += len(piece.columns) * (piece.rows + LOAD * loads) + SUM
     return width * height * task.channels * task.kernel_taps / (done * steps)
@@ -122,7 +121,7 @@ def _offsets(
     rows = (np.array(layout_h.copies) * slots_h + layout_h.shifts) * pitch
     copy = layout_d.cells(boxes[0]) * plane
     columns = np.array(layout_w.copies) * copy + np.array(layout_w.shifts) * size
-    channel, depth, height, column = np.array(piece.columns).T
+    channel, depth, height, column = piece.columns.T
     offsets: NDArray[np.int64] = (
         channel * schedule.plane_size + depths[depth] + rows[height] + columns[column]
     )
@@ -132,7 +131,7 @@ def _offsets(
 def _piece_table(task: DirectTask, schedule: PictureSchedule, row: Row, made: _Words) -> Any:
     """A line for each piece of the kernel; compiles the strips."""
     done, table, make = 0, [], folded_strip if schedule.is_folded else strip
-    for piece in schedule.pieces:
+    for piece in pieces_of_task(task):
         offsets = _offsets(task, schedule, row, piece)
         stride = 1 if schedule.is_folded else task.axes[1].stride
         job = make(schedule.tile(row, piece.rows, stride))
@@ -221,7 +220,7 @@ def _put_planes(
     task: DirectTask, schedule: PictureSchedule, row: Row, x_steps: Strides, made: _Words
 ) -> tuple[Job, int]:
     """The words of a sweep plane by plane; its job and how many there are."""
-    piece, (rows, columns) = schedule.pieces[0], task.axes[1:]
+    piece, (rows, columns) = pieces_of_task(task)[0], task.axes[1:]
     offsets = _offsets(task, schedule, row, piece)
     made.call[planes.OFFSETS], made.call[planes.TAPS] = made.keep(offsets), len(offsets)
     jobs = put_planes(made.call, task, schedule, row, x_steps[3:], made.keep)

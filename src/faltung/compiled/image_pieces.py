@@ -12,7 +12,7 @@ does not see.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import groupby, product
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from faltung.compiled.task import Axis, DirectTask
 
-__all__ = ["FOLD", "Column", "Piece", "is_folded", "order_of", "pieces_of", "pieces_of_task"]
+__all__ = ["FOLD", "Piece", "is_folded", "order_of", "pieces_of", "pieces_of_task"]
 
 FOLD = 16
 """Outputs of a folded row: a whole number of vectors on every machine."""
@@ -28,25 +28,17 @@ _MOST_ROWS = 8  # that a tile sums at once: 15 rows of cells serve 64 products a
 _MOST_COLUMNS = 64  # of a piece: chains of 512 products round no worse than the direct plan
 
 
-class Column(NamedTuple):
-    """Where a column of a piece begins: a channel and a tap on each axis."""
-
-    channel: int
-    depth: int
-    row: int
-    column: int
-
-
 class Piece(NamedTuple):
     """A part of the kernel that is summed at once: columns with so many rows each.
 
-    `row_step` and `column_step` are the taps from row to row.
+    `columns` says where each begins: a channel and a tap on each axis, (columns, 4). From row to
+    row it is `row_step` taps of the second axis and `column_step` of the third.
     """
 
     rows: int
     row_step: int
     column_step: int
-    columns: tuple[Column, ...]
+    columns: NDArray[np.int64]
 
 
 def is_folded(axes: tuple[Axis, Axis, Axis]) -> bool:
@@ -74,8 +66,8 @@ def _chunks(count: int, stride: int) -> list[tuple[int, list[int]]]:
     ]
 
 
-def _folded_columns(taps: int, stride: int) -> list[tuple[int, Column]]:
-    """Columns with their rows; each remainder by the stride is a signal of its own."""
+def _folded_columns(taps: int, stride: int) -> list[tuple[int, int]]:
+    """Columns as (rows, first tap); each remainder by the stride is a signal of its own."""
     found = []
     for phase in range(stride):
         rows, longer = divmod(-(-(taps - phase) // stride), FOLD)
@@ -83,12 +75,17 @@ def _folded_columns(taps: int, stride: int) -> list[tuple[int, Column]]:
             is_last = start + count > rows
             for place in range(FOLD):
                 height = count - (is_last and place >= longer)
-                tap = phase + (start * FOLD + place) * stride
-                found.append((height, Column(0, 0, 0, tap)))
+                found.append((height, phase + (start * FOLD + place) * stride))
     return [column for column in found if column[0] > 0]
 
 
-@lru_cache(maxsize=256)
+def _columns(*places: object) -> NDArray[np.int64]:
+    """All combinations of channel, depth, row and column, the last one fastest."""
+    grid = np.meshgrid(*(np.asarray(some, np.int64) for some in places), indexing="ij")
+    return np.stack(grid, axis=-1).reshape(-1, len(places))
+
+
+@lru_cache(maxsize=64)
 def pieces_of(
     channels: int, kernel: tuple[int, int, int], strides: tuple[int, int], folds: bool
 ) -> tuple[Piece, ...]:
@@ -97,20 +94,20 @@ def pieces_of(
     `strides` are those of rows and columns; `folds` says that the window is one long row.
     """
     depth, rows, columns = kernel
-    grouped: list[tuple[int, list[Column]]] = []
+    grouped: list[tuple[int, NDArray[np.int64]]] = []
     if folds:
+        found = _folded_columns(columns, strides[1])
         for channel in range(channels):
-            found = _folded_columns(columns, strides[1])
             for height in sorted({height for height, _ in found}, reverse=True):
-                some = [place._replace(channel=channel) for each, place in found if each == height]
-                grouped.append((height, some))
+                some = [tap for each, tap in found if each == height]
+                grouped.append((height, _columns([channel], [0], [0], some)))
     else:
         for height, starts in _chunks(rows, strides[0]):
-            places = product(range(channels), range(depth), starts, range(columns))
-            grouped.append((height, [Column(*place) for place in places]))
+            places = _columns(range(channels), range(depth), starts, range(columns))
+            grouped.append((height, places))
     steps = (0, FOLD * strides[1]) if folds else (1, 0)
     return tuple(
-        Piece(height, *steps, tuple(some[start : start + count]))
+        Piece(height, *steps, some[start : start + count])
         for height, some in grouped
         for start, count in _even(len(some), _MOST_COLUMNS)
     )
@@ -120,21 +117,18 @@ def pieces_of_task(task: DirectTask) -> tuple[Piece, ...]:
     """The pieces of a task's kernel."""
     depth, rows, columns = task.axes
     kernel = depth.kernel, rows.kernel, columns.kernel
-    strides = rows.stride, columns.stride
-    return pieces_of(task.channels, kernel, strides, is_folded(task.axes))
+    return pieces_of(task.channels, kernel, (rows.stride, columns.stride), is_folded(task.axes))
 
 
-@lru_cache(maxsize=256)
 def order_of(
     pieces: tuple[Piece, ...], channels: int, kernel: tuple[int, int, int]
 ) -> NDArray[np.int64]:
     """Which of a filter's weights, counted over channels and taps, stands at each packed place."""
-    flat = np.arange(channels * int(np.prod(kernel))).reshape(channels, *kernel)
-    places = [
-        (column.channel, column.depth, column.row + i * piece.row_step,
-         column.column + i * piece.column_step)
-        for piece in pieces
-        for column in piece.columns
-        for i in range(piece.rows)
-    ]  # fmt: skip
-    return flat[tuple(np.array(places).T)]
+    parts = []
+    for rows, row_step, column_step, columns in pieces:
+        shape = channels, *kernel
+        first = np.ravel_multi_index(tuple(columns.T), shape)
+        parts.append(
+            (first[:, None] + np.arange(rows) * (row_step * kernel[2] + column_step)).ravel()
+        )
+    return np.concatenate(parts)

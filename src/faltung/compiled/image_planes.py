@@ -13,6 +13,7 @@ from typing import Any
 from faltung.compiled import image_sweep as sweep
 from faltung.compiled import words as at
 from faltung.compiled._jit import Job, job, kernel
+from faltung.compiled.image_pieces import pieces_of_task
 from faltung.compiled.image_schedule import PictureSchedule
 from faltung.compiled.image_tile import PictureTile, tile
 from faltung.compiled.memory import loader, storer, word
@@ -40,7 +41,7 @@ def has_small_planes(task: DirectTask, schedule: PictureSchedule) -> bool:
     is_whole = schedule.boxes[1:] == (rows.outputs, columns.outputs)
     is_near = rows.dilation == 1 and columns.stride <= 2 and not schedule.is_folded
     is_small = task.channels * schedule.plane_size <= _MOST_STAGED
-    return is_plane and is_whole and is_near and is_small and len(schedule.pieces) == 1
+    return is_plane and is_whole and is_near and is_small and len(pieces_of_task(task)) == 1
 
 
 def put_planes(

@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
-from faltung.compiled.image_pieces import FOLD, Piece, is_folded, pieces_of_task
+from faltung.compiled.image_pieces import FOLD, is_folded
 from faltung.compiled.image_tile import PictureTile
 from faltung.compiled.schedule import AxisLayout, phases, round_up
 from faltung.compiled.task import DirectTask
@@ -38,7 +38,6 @@ class PictureSchedule(NamedTuple):
 
     layouts: tuple[AxisLayout, AxisLayout, AxisLayout]
     boxes: tuple[int, int, int]
-    pieces: tuple[Piece, ...]
     is_folded: bool
     tile_rows: int
     tile_vectors: int
@@ -171,7 +170,6 @@ def make_schedule(task: DirectTask, row: Row) -> PictureSchedule:
     return PictureSchedule(
         layouts=(cutter.layouts[0], cutter.layouts[1], cutter.layouts[2]),
         boxes=box,
-        pieces=pieces_of_task(task),
         is_folded=cutter.is_folded,
         tile_rows=cutter.rows,
         tile_vectors=cutter.vectors,
