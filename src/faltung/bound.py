@@ -134,7 +134,19 @@ class Operator(Faces):
         bound = self._bound_to_shape(input_shape, dtype)
         operands = tuple(self._specs(None).values())
         data = Spec("x", tuple(input_shape), bound.problem.input_dtype)
-        return report.describe(type(self).__name__, bound, operands, data)
+        return report.describe(
+            type(self).__name__, bound, operands, data, self._plan_for_weights(bound)
+        )
+
+    def _plan_for_weights(self, bound: Bound) -> _select.Plan | None:
+        """The plan for the weights that are held, where their values decide too."""
+        if not _select.reads_weights(bound.plan) or any(
+            isinstance(value, Spec) for value in self._operands.values()
+        ):
+            return None
+        operands = operands_of(self.record, bound, self._arrays())
+        prepared = _select.prepare(bound.problem, bound.plan, operands, self._packed)
+        return _select.accepted(bound.plan, prepared)
 
     def _asking(self, algorithm: str) -> Self:
         """The same operator that asks for an algorithm by name."""

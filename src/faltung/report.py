@@ -12,6 +12,7 @@ from faltung.operators._call import Bound
 from faltung.plans._cost import shown_seconds
 from faltung.plans._entries import count_entries
 from faltung.plans._problem import Problem
+from faltung.plans._select import Plan
 from faltung.plotting.costs import plot_costs
 from faltung.typing import Shape
 
@@ -166,9 +167,14 @@ def by(counts: Shape) -> str:
     return " × ".join(f"{count:,}" for count in counts)
 
 
-def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) -> Report:
-    """The report of operator `name`, bound to the shape and dtype of `data`."""
-    problem = bound.problem
+def describe(
+    name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec, plan: Plan | None = None
+) -> Report:
+    """The report of operator `name`, bound to the shape and dtype of `data`.
+
+    `plan` is that for its weights, where they decide with the shapes.
+    """
+    problem, plan = bound.problem, plan or bound.plan
     recipe = problem.recipe
     flops = 2 * problem.macs
     bytes_read = sum(prod(spec.shape) * spec.dtype.itemsize for spec in (data, *operands))
@@ -188,7 +194,7 @@ def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) ->
         bias_adds=prod(problem.output_shape) if recipe.has_bias else 0,
         bytes_read=bytes_read,
         bytes_written=bytes_written,
-        workspace_bytes=bound.plan.chosen.workspace(problem),
+        workspace_bytes=plan.chosen.workspace(problem),
         intensity=flops / max(bytes_read + bytes_written, 1),
         matrix_shape=(recipe.batch * cells[1], recipe.batch * cells[0])
         if problem.is_linear
@@ -197,9 +203,9 @@ def describe(name: str, bound: Bound, operands: tuple[Spec, ...], data: Spec) ->
         receptive_field=tuple(axis.span for axis in geometry),
         receptive_jump=tuple(axis.stride for axis in geometry),
         receptive_start=tuple(-window.resolve(axis.size)[0] for window, axis in starts),
-        algorithm=bound.plan.chosen.name,
-        rejected=dict(bound.plan.rejected),
-        predicted_seconds=bound.plan.seconds[0],
+        algorithm=plan.chosen.name,
+        rejected=dict(plan.rejected),
+        predicted_seconds=plan.seconds[0],
     )
 
 

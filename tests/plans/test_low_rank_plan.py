@@ -295,3 +295,14 @@ def test_describe_tells_workspace_and_reasons():
     assert 0 < report.workspace_bytes <= 16 << 20
     refused = ft.Conv(np.ones((1, 1, 3, 3))).describe((1, 1, 500, 500))
     assert "one pass an axis" in refused.rejected["low_rank"]
+
+
+def test_a_report_of_weights_that_are_declined_says_so():
+    weight = np.random.default_rng(0).standard_normal((1, 1, 11, 11)).astype("f4")
+    report = ft.Conv(weight).describe((1, 1, 600, 700))
+    assert report.algorithm == "image"
+    assert "declines the values" in report.rejected["low_rank"]
+    assert "image" not in report.rejected
+    with recorded() as names:
+        ft.Conv(weight)(np.ones((1, 1, 600, 700), "f4"))
+    assert names == ["image"]

@@ -36,7 +36,17 @@ from faltung.plans._recording import record
 from faltung.plans._rest import RestBox, parts_of_rest
 from faltung.typing import Array
 
-__all__ = ["ALGORITHMS", "Algorithm", "Plan", "algorithms", "execute", "prepare", "select"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Plan",
+    "accepted",
+    "algorithms",
+    "execute",
+    "prepare",
+    "reads_weights",
+    "select",
+]
 
 
 class Algorithm(Protocol):
@@ -202,6 +212,20 @@ def prepare(
             following = partial(prepare, problem, others, operands, kept)
             return Prepared(algorithm, prepared, following)
     raise AssertionError("the last candidate accepts everything")
+
+
+def reads_weights(plan: Plan) -> bool:
+    """Whether the values of the weights decide if the chosen algorithm runs."""
+    return getattr(plan.chosen, "reads_weights", False)
+
+
+def accepted(plan: Plan, prepared: Prepared) -> Plan:
+    """The plan from the candidate on that accepts the operator's arrays."""
+    place = plan.candidates.index(prepared.algorithm)
+    reasons = {name: why for name, why in plan.rejected if name != prepared.algorithm.name}
+    for declined in plan.candidates[:place]:
+        reasons[declined.name] = "it declines the values of these weights"
+    return Plan(plan.candidates[place:], tuple(reasons.items()), plan.seconds[place:])
 
 
 def execute(problem: Problem, prepared: Prepared, x: Array, y: Array) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "cost",
     "name",
     "prepare",
+    "reads_weights",
     "run",
     "seconds",
     "shortcut",
@@ -45,6 +46,8 @@ __all__ = [
 ]
 
 name = "low_rank"
+reads_weights = True
+"""Values decide: reports of operators look at them."""
 MOST_CHANNELS = 4
 """Channels and filters of a group; of more of them hardly all kernels are products."""
 LEAST_SAVED = 2_000_000
