@@ -139,7 +139,8 @@ def _cut(task: DirectTask, sizes: tuple[int, int, int]) -> Cut:
         product_cost = _NEAR_PRODUCT if 16 * products * count <= 2 << 20 else _FAR_PRODUCT
     jobs = max(task.batch, 1) * task.groups * pairs
     each = count * (planes * (5 * log2(count) + _POINT + move) + products * product_cost)
-    return Cut(sizes, tuple(outputs), tuple(boxes), _is_line(task), pairs, jobs * each)
+    made: Any = tuple(outputs), tuple(boxes)
+    return Cut(sizes, made[0], made[1], _is_line(task), pairs, jobs * each)
 
 
 @lru_cache(maxsize=1024)

@@ -70,7 +70,7 @@ PRICES: dict[str, dict[str, Price]] = {
     "fft": {  # operations of two numbers of eight bytes
         "generic": Price(6e-5, 1.5e-10, 1e-10),
         "avx2": Price(6e-5, 6e-11, 1e-10),
-        "avx512": Price(6e-5, 3e-11, 1e-10),
+        "avx512": Price(6e-5, 3.2e-11, 1e-10),
     },
     "image": {
         "generic": Price(5e-6, 8e-11, 1.5e-10),
