@@ -82,7 +82,8 @@ def filter_image(
     Notes
     -----
     ``y[i] = sum(kernel[j] * image[i * stride + j - anchor])`` over all j. The cost is one
-    multiply-add for each pixel, channel and cell of the kernel.
+    multiply-add for each pixel, channel and cell of the kernel; for large pictures under a kernel
+    that is a column times a row, such as a Gaussian, one for each cell of column and row.
 
     Examples
     --------
