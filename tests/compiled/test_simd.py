@@ -54,6 +54,10 @@ def program(machine, block):
         some = machine.plus(past, place * step)
         some = machine.plus(some, machine.only_below(place, count, step_of_one))
         machine.store_some(second, some, machine.plus(count, 99))
+    product = machine.multiply(first, machine.subtract(first, one))
+    machine.store(machine.minus_product(first, one, product), machine.plus(past, 7 * step))
+    for place, some in enumerate(machine.exchange(first, product, 2), 8):
+        machine.store(some, machine.plus(past, place * step))
     machine.choose(
         flag,
         lambda: machine.store(first, machine.plus(machine.plus(target, 2 * step), less)),
@@ -89,7 +93,7 @@ def test_llvm_does_what_numpy_means(element):
     rng = np.random.default_rng(0)
     run = compiled_program(element)
     for flag in (0, 1):
-        block = np.zeros(200, np.int64)
+        block = np.zeros(400, np.int64)
         block[:2] = 3, flag
         vectors = block[8:].view(element.dtype)
         vectors[: 3 * element.lanes] = rng.integers(0, 99, 3 * element.lanes)

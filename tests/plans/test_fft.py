@@ -73,6 +73,20 @@ def test_near_the_sums_of_the_stencil_plan(dtype):
     assert done >= 8
 
 
+@pytest.mark.parametrize("scale", [0, 3, 12])
+def test_the_bound_in_norms(scale):
+    rng = np.random.default_rng(scale)
+    x, weight = (
+        rng.standard_normal(size) * 10.0 ** rng.uniform(-scale, scale, size) for size in (6000, 300)
+    )
+    exact = np.correlate(x.astype(np.longdouble), weight.astype(np.longdouble), "valid")
+    y = ft.conv(x[None, None], weight[None, None], algorithm="fft")[0, 0]
+    norms = np.linalg.norm(x) * np.linalg.norm(weight)
+    # No block has more than 2**14 points here.
+    bound = CONSTANT * 2.0**-53 * 14 * norms + 2.0**-53 * np.abs(exact)
+    assert (np.abs(y - exact) <= bound).all()
+
+
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of at most 64 points an axis, so that small inputs have many of them."""
