@@ -196,6 +196,12 @@ def fitted(rows: list[Row]) -> tuple[_cost.Price, float]:
     return _cost.Price(*map(float, prices)), geometric_mean(off)
 
 
+def chosen_of(rows: list[Row]) -> Row:
+    """The row of the algorithm that runs; the planner's first may not suit the weights."""
+    chosen = [row for row in rows if row.is_chosen]
+    return min(chosen or rows, key=lambda row: row.predicted)
+
+
 def print_rows(rows: list[Row]) -> None:
     """What was predicted beside what was measured, problem by problem; losses are marked."""
     by_problem: dict[str, list[Row]] = defaultdict(list)
@@ -204,7 +210,7 @@ def print_rows(rows: list[Row]) -> None:
     losses = []
     for name, own in by_problem.items():
         best = min(own, key=lambda row: row.measured)
-        chosen = next(row for row in own if row.is_chosen)
+        chosen = chosen_of(own)
         losses.append(chosen.measured / best.measured)
         mark = f"  loses {losses[-1]:.2f}" if losses[-1] > 1.1 else ""
         print(f"{name}{mark}")
@@ -238,6 +244,8 @@ def main() -> None:
         for problem in family():
             if arguments.only in problem[0]:
                 rows += rows_of(problem, arguments.seconds)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([row._asdict() for row in rows], indent=1))
     print_rows(rows)
     print(f"\nprices on {machine.isa()}:")
     for algorithm in _select.ALGORITHMS:
@@ -246,8 +254,6 @@ def main() -> None:
             price, off = fitted(own)
             print(f'    "{algorithm.name}": Price({price.call:.2g}, {price.flop:.2g}, '
                   f"{price.byte:.2g}),  # {len(own)} problems, off by {off:.2f}")  # fmt: skip
-    if arguments.json:
-        arguments.json.write_text(json.dumps([row._asdict() for row in rows], indent=1))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cost import in_one_thread, rows_of
+from cost import chosen_of, in_one_thread, rows_of
 
 import faltung as ft
 from faltung.plans._cost import shown_seconds
@@ -112,9 +112,9 @@ def main() -> None:
         print(name)
         for label, operator, shape in cases:
             rows = rows_of((label, operator, shape, "float32"), arguments.seconds)
-            chosen = next(row for row in rows if row.is_chosen)
+            chosen = chosen_of(rows)
             best = min(row.measured for row in rows)
-            others = [row for row in rows if not row.is_chosen]
+            others = [row for row in rows if row is not chosen]
             told = [f"{row.algorithm} {shown_seconds(row.measured)}" for row in others]
             lost = chosen.measured / best
             mark = f"   loses {lost:.2f}" if lost > 1.1 else ""
