@@ -41,7 +41,16 @@ from faltung.compiled.sweep import convolve_box, enter_box
 from faltung.compiled.task import DirectTask, RoundedTask, SumType
 from faltung.compiled.variants import Row, find_row
 
-__all__ = ["PackedFilter", "PictureFacts", "facts", "pack", "packing_runner", "run", "runner"]
+__all__ = [
+    "PackedFilter",
+    "PictureFacts",
+    "band_words",
+    "facts",
+    "pack",
+    "packing_runner",
+    "run",
+    "runner",
+]
 
 LOAD, SUM = 0.5, 2.0
 """What loading a vector of cells, and adding up a piece, cost beside a multiply-add."""
@@ -141,20 +150,12 @@ def _piece_table(task: DirectTask, schedule: PictureSchedule, row: Row, made: _W
     return table
 
 
-@lru_cache(maxsize=256)
-def _runner_of(
-    task: DirectTask,
-    row: Row,
-    has_bias: bool,
-    x_steps: Strides,
-    y_steps: Strides,
-    packs: bool = False,
-) -> Runner:
-    """What runs a kind of call; compiles what it needs."""
-    sums = task.sums
-    assert sums is not None, task.dtype
+def _start(
+    task: DirectTask, row: Row, has_bias: bool, x_steps: Strides, y_steps: Strides
+) -> tuple[PictureSchedule, _Words]:
+    """The words that are the same for all ways through the outputs."""
     schedule, made = make_schedule(task, row), _Words()
-    call, size = made.call, row.element.size
+    call = made.call
     put_axes(call, task.axes, schedule, x_steps, y_steps, made.keep)
     _put_sizes(task, schedule, row, has_bias, made)
     for index, value in {
@@ -167,13 +168,42 @@ def _runner_of(
         at.FILTER_STEP: y_steps[1],
     }.items():
         call[index] = value
+    return schedule, made
+
+
+def band_words(
+    task: DirectTask, row: Row, x_steps: Strides, y_steps: Strides
+) -> tuple[PictureSchedule, NDArray[np.int64], list[NDArray[Any]]]:
+    """The words of a call in bands without biases, and what they point to; compiles what it needs.
+
+    Rows of the output are contiguous and have the dtype of the sums.
+    """
+    schedule, made = _start(task, row, False, x_steps, y_steps)
+    _put_bands(task, schedule, row, x_steps, True, made)
+    return schedule, made.call, made.arrays
+
+
+@lru_cache(maxsize=256)
+def _runner_of(
+    task: DirectTask,
+    row: Row,
+    has_bias: bool,
+    x_steps: Strides,
+    y_steps: Strides,
+    packs: bool = False,
+) -> Runner:
+    """What runs a kind of call; compiles what it needs."""
+    sums = task.sums
+    assert sums is not None, task.dtype
+    schedule, made = _start(task, row, has_bias, x_steps, y_steps)
+    call, size = made.call, row.element.size
     is_plain = sums.memory == sums.dtype and y_steps[4] == size
     if is_plain and x_steps[4] == size and has_small_planes(task, schedule):
-        job, jobs = _put_planes(task, schedule, row, x_steps, made)
+        job, jobs, is_short = _put_planes(task, schedule, row, x_steps, made)
     else:
         job, jobs = convolve_box, schedule.jobs
         _put_bands(task, schedule, row, x_steps, is_plain, made)
-    is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
+        is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
     kind_of_call = Call(job, call, jobs, schedule.workspace, is_short, _item_size(sums))
     packing, order = packing_of(task) if packs else (None, None)
     alive = *made.arrays, order
@@ -218,13 +248,14 @@ def _put_sizes(
 
 def _put_planes(
     task: DirectTask, schedule: PictureSchedule, row: Row, x_steps: Strides, made: _Words
-) -> tuple[Job, int]:
-    """The words of a sweep plane by plane; its job and how many there are."""
+) -> tuple[Job, int, bool]:
+    """The words of a sweep plane by plane; its job, how many there are, if one thread does."""
     piece, (rows, columns) = pieces_of_task(task)[0], task.axes[1:]
     offsets = _offsets(task, schedule, row, piece)
     made.call[planes.OFFSETS], made.call[planes.TAPS] = made.keep(offsets), len(offsets)
-    jobs = put_planes(made.call, task, schedule, row, x_steps[3:], made.keep)
-    return filter_planes(schedule.tile(row, piece.rows, rows.stride), columns.stride), jobs
+    jobs, is_short = put_planes(made.call, task, schedule, row, x_steps[3:], made.keep)
+    job = filter_planes(schedule.tile(row, piece.rows, rows.stride), columns.stride)
+    return job, jobs, is_short
 
 
 def _put_bands(

@@ -30,6 +30,7 @@ PLANE_WORDS = (
 
 _MOST_STAGED = 256 << 10
 _JOB_CYCLES = 30_000  # some 10 µs
+_PLANE_CYCLES = 120  # to begin with a plane
 _MOST_JOBS = 64
 _AXIS_H, _AXIS_W = (8 * (at.AXES + axis * at.AXIS_SIZE) for axis in (1, 2))
 
@@ -51,8 +52,8 @@ def put_planes(
     row: Row,
     x_steps: tuple[int, int],
     keep: Any,
-) -> int:
-    """Write the words of planes to those of a call; the number of jobs.
+) -> tuple[int, bool]:
+    """Write the words of planes to those of a call; the number of jobs, and if one thread does.
 
     `x_steps` are bytes from row to row and from cell to cell.
     """
@@ -61,7 +62,8 @@ def put_planes(
     staged = plane_rows((rows, columns), layouts, x_steps, row.element)
     size, sums = row.element.size, rows.outputs * columns.outputs * task.filters
     cycles = task.channels * (sums * task.kernel_taps / 16 + 4 * len(staged.rows)) + sums / 4
-    jobs = min(_MOST_JOBS, max(1, int(task.batch * task.groups * cycles / _JOB_CYCLES)))
+    cycles = task.batch * task.groups * (cycles + _PLANE_CYCLES)
+    jobs = min(_MOST_JOBS, max(1, int(cycles / _JOB_CYCLES)))
     planes = -(-task.groups // max(1, jobs // max(1, task.batch)))
     parts = -(-task.groups // planes)
     for index, value in {
@@ -74,7 +76,7 @@ def put_planes(
         FILLED: task.channels * schedule.plane_size // size if staged.is_filled else 0,
     }.items():
         call[index] = value
-    return task.batch * parts
+    return task.batch * parts, cycles < 2 * _JOB_CYCLES
 
 
 @cache
