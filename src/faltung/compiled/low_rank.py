@@ -28,7 +28,16 @@ from faltung.compiled.sweep import convolve_box, enter_box
 from faltung.compiled.task import DirectTask, RoundedTask
 from faltung.compiled.variants import Row, find_row
 
-__all__ = ["PackedFactors", "PassFacts", "facts", "pack", "pack_certain", "run", "runner"]
+__all__ = [
+    "PackedFactors",
+    "PassFacts",
+    "facts",
+    "pack",
+    "pack_certain",
+    "pass_words",
+    "run",
+    "runner",
+]
 
 
 class PassFacts(NamedTuple):
@@ -182,15 +191,17 @@ def _again(task: DirectTask, schedule: PassSchedule, size: int, offsets: int) ->
     return [factors, axis_h.kernel, axis_w.kernel, offsets, pitch]
 
 
-@lru_cache(maxsize=256)
-def _runner_of(
+def pass_words(
     task: DirectTask,
     row: Row,
     form: tuple[int, bool, bool, bool],
     x_steps: Strides,
     y_steps: Strides,
-) -> Runner:
-    """What runs a kind of call; compiles what it needs. `form`: terms and the flags of factors."""
+) -> tuple[PassSchedule, NDArray[np.int64], list[NDArray[Any]]]:
+    """The words of a call, and what they point to; compiles what it needs.
+
+    `form`: the number of terms and the flags of factors.
+    """
     terms, has_bias, checks, is_certain = form
     sums = task.sums
     assert sums is not None, task.dtype
@@ -252,8 +263,24 @@ def _runner_of(
     if is_certain:
         call[words.FINISH] = address_of(finish_certain(sums.memory, at.AGAIN))
         call[at.AGAIN] = made.keep(_again(task, schedule, size, int(call[at.ALONG_OFFSETS])))
+    return schedule, call, made.arrays
+
+
+@lru_cache(maxsize=256)
+def _runner_of(
+    task: DirectTask,
+    row: Row,
+    form: tuple[int, bool, bool, bool],
+    x_steps: Strides,
+    y_steps: Strides,
+) -> Runner:
+    """What runs a kind of call; compiles what it needs."""
+    schedule, call, arrays = pass_words(task, row, form, x_steps, y_steps)
+    sums = task.sums
+    assert sums is not None, task.dtype
+    item = np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize
     kind_of_call = Call(convolve_box, call, schedule.jobs, schedule.workspace, False, item)
-    return make_runner(kind_of_call, None, take_workspace, give_back, tuple(made.arrays))
+    return make_runner(kind_of_call, None, take_workspace, give_back, tuple(arrays))
 
 
 def runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], packed: PackedFactors) -> Runner:
