@@ -76,8 +76,8 @@ def try_level(level, cases):
         },
         "lanes": {
             row.id: (
-                row.pixels * row.vectors,
-                strip(LanesTile(row.element, 1, row.pixels, row.vectors, 1)).assembly(),
+                2 * row.columns[0] * row.vectors,
+                strip(LanesTile(row.element, 2, row.columns[0], row.vectors, 1)).assembly(),
             )
             for row in lanes
         },

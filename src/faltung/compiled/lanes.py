@@ -23,12 +23,12 @@ from faltung.compiled.call import (
 from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
 from faltung.compiled.lanes_schedule import LanesRow, LanesSchedule, cells_of, make_schedule
-from faltung.compiled.lanes_store import store_rows
+from faltung.compiled.lanes_store import store_pixels
 from faltung.compiled.lanes_tile import STORE, strip
 from faltung.compiled.memory import address_of
 from faltung.compiled.packing import pack_fill, packing_of
 from faltung.compiled.schedule import Shape
-from faltung.compiled.staging import stage
+from faltung.compiled.staging import has_channels_last, stage
 from faltung.compiled.storing import finish
 from faltung.compiled.sweep import convolve_box, enter_box
 from faltung.compiled.task import DirectTask, SumType
@@ -72,16 +72,16 @@ def _words_of(
     least = -np.inf if element.is_float else 0
     is_same = sums.memory == sums.dtype and sums.parts == 1
     item = np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize
-    stage_job = stage(sums.memory, sums.dtype)
-    if is_same and has_short_rows((axes[0], axes[1], axes[2]), schedule):
+    is_last = has_channels_last(sums, x_steps)
+    stage_job = stage(sums.memory, sums.dtype, is_last)
+    if is_same and not is_last and has_short_rows((axes[0], axes[1], axes[2]), schedule):
         table = gather_table((axes[0], axes[1], axes[2]), schedule, x_steps[2:], element.lanes)
         call[words.GATHER_TABLE] = keep(table)
         call[words.GATHER_VECTORS] = len(table) // element.lanes
         stage_job = gather_stage(sums.dtype, element.lanes)
     counts = [-(-axis.outputs // box) for axis, box in zip(task.axes, schedule.box, strict=True)]
     filled, taps = schedule.blocks * row.rows, prod(axis.kernel for axis in task.axes)
-    rest, has_rest = tile._replace(vectors=1), schedule.blocks % tile.vectors > 0
-    rows_left = task.axes[1].outputs % tile.rows
+    rest = tile._replace(vectors=1)
     for index, value in {
         words.BATCH: task.batch,
         words.GROUPS: task.groups,
@@ -109,6 +109,7 @@ def _words_of(
         words.BLOCKS_ALL: schedule.blocks,
         words.BLOCKS_A_PART: schedule.blocks_a_part,
         words.BLOCK_ROWS: row.rows,
+        words.WIDE_PIXELS: tile.columns,
         words.SIZE: size,
         words.PLANE_SIZE: schedule.plane_size,
         words.TAP_OFFSETS: keep(tap_offsets(schedule, size)),
@@ -133,18 +134,13 @@ def _words_of(
         at.STRIDE_D: task.axes[0].stride,
         at.STRIDE_H: task.axes[1].stride,
         at.STRIDE_W: task.axes[2].stride,
-        at.TILE_ROWS: tile.rows,
         at.RANGE: schedule.range_channels,
         at.ROW_SIZE: schedule.row_size,
-        at.KEPT_D: schedule.rows_kept * schedule.row_size if schedule.is_kept else 0,
+        at.KEPT_D: schedule.box[1] * schedule.row_size if schedule.is_kept else 0,
         at.KEPT_H: schedule.row_size if schedule.is_kept else 0,
         at.VECTORS: tile.vectors,
-        at.REST: address_of(strip(rest)) if has_rest else 0,
-        at.LAST: address_of(strip(tile._replace(rows=rows_left))) if rows_left else 0,
-        at.LAST_REST: (
-            address_of(strip(rest._replace(rows=rows_left))) if rows_left and has_rest else 0
-        ),
-        STORE: address_of(store_rows(element)),
+        at.REST: address_of(strip(rest)) if schedule.blocks % tile.vectors else 0,
+        STORE: address_of(store_pixels(element)),
         at.TURNED_PITCH: schedule.turned_pitch,
         at.ALL_BOXES: task.batch * task.groups * prod(counts),
         at.ENTER_BOX: address_of(enter_box),

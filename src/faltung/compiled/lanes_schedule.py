@@ -23,6 +23,7 @@ from faltung.compiled.schedule import (
     round_up,
 )
 from faltung.compiled.simd import Element
+from faltung.compiled.staged_cut import even_parts, most_macs
 
 __all__ = ["LanesRow", "LanesSchedule", "cells_of", "find_lanes_row", "make_schedule", "suits"]
 
@@ -33,15 +34,14 @@ _BLOCK_WORDS = 64
 _L2_BYTES = 1 << 20  # of staged cells and of weights that are used again for each row of tiles
 _SUMS_BYTES = 16 << 10  # of a box, that may stay in L1 beside weights
 _RANGE_BYTES = 384 << 10  # of weights that all tiles of a box go through
-_MOST_MACS = {"avx512": 1 << 30, "avx2": 1 << 29}  # of a job: 30 ms
-_MOST_GENERIC_MACS = 1 << 26
 _JOB_CYCLES = 4000  # that handing out a job costs, waiting at the end included
 _TILE_CYCLES = 30  # beside its taps: what is set up for a tile and added at the end of a chunk
 
-# Vectors of the tile and most pixels by level. AVX-512 has 32 registers: 28 sums, 2 vectors of
-# weights, one cell. AVX2 has 16: 12 sums, 2 and one. The generic row needs room for products that
-# are not yet added. The guarding test is in tests/compiled/test_variants.py.
-_LEVELS = {"avx512": (64, 2, 14), "avx2": (32, 2, 6), "generic": (16, 2, 4)}
+# Vectors and runs of the tile by level. AVX-512 has 32 registers: 28 sums, 2 vectors of weights, one
+# cell; rows of 8, 16 or 32 pixels are better cut into runs of 4. AVX2 has 16: 12 sums, 2 and one.
+# The generic row needs room for products that are not yet added. The guarding test is in
+# tests/compiled/test_variants.py.
+_LEVELS = {"avx512": (64, 2, (7, 4)), "avx2": (32, 2, (3,)), "generic": (16, 2, (2,))}
 _DTYPES = {"float32": 4, "float64": 8}
 
 
@@ -54,20 +54,22 @@ class LanesRow(NamedTuple):
         The level of `machine.LEVELS` that it needs.
     element : Element
         The lanes of its vectors; their dtype is that of the sums.
-    vectors, pixels : int
-        The largest register tile.
+    vectors : int
+        Vectors of output channels of a tile.
+    columns : tuple of int
+        Pixels of a run, of which a tile has two; which of them depends on the width of the output.
     """
 
     isa: str
     element: Element
     vectors: int
-    pixels: int
+    columns: tuple[int, ...]
 
     @property
     def id(self) -> str:
-        """``f32_lanes_14x2__avx512``."""
+        """``f32_lanes_14x2__avx512``, of its largest tile."""
         short = self.element.dtype.replace("float", "f")
-        return f"{short}_lanes_{self.pixels}x{self.vectors}__{self.isa}"
+        return f"{short}_lanes_{2 * self.columns[0]}x{self.vectors}__{self.isa}"
 
     @property
     def rows(self) -> int:
@@ -81,8 +83,8 @@ class LanesRow(NamedTuple):
 
 
 ROWS = tuple(
-    LanesRow(isa, Element(dtype, size // item, isa != "generic"), vectors, pixels)
-    for isa, (size, vectors, pixels) in _LEVELS.items()
+    LanesRow(isa, Element(dtype, size // item, isa != "generic"), vectors, columns)
+    for isa, (size, vectors, columns) in _LEVELS.items()
     for dtype, item in _DTYPES.items()
 )
 
@@ -125,7 +127,6 @@ class LanesSchedule(NamedTuple):
     blocks_a_part: int
     plane_size: int
     row_size: int  # bytes of the sums of a row of a box with one vector a pixel
-    rows_kept: int  # rows of a box
     kept_size: int  # bytes of the sums of a box with one vector a pixel
     is_kept: bool  # sums of a box wait for more channels
     keeps_blocks: bool  # and so do those of all its output channels
@@ -149,23 +150,17 @@ def _best_tile(shape: Shape, row: LanesRow) -> LanesTile:
     taps = min(160, shape.channels * _taps(shape))
     vectors = min(row.vectors, -(-shape.rows // row.rows))
 
-    def cycles(rows: int, columns: int) -> float:
-        pixels = rows * columns
-        sums = pixels * vectors
+    def cycles(pixels: int) -> float:
         # Two multiply-adds, two loads a cycle; a sum waits four cycles for itself.
+        sums = pixels * vectors
         a_tap = max(sums / 2, pixels / 2 + vectors, 4) + 0.9
         return a_tap * taps + 2.5 * sums + _TILE_CYCLES
 
-    def all_cycles(rows: int, columns: int) -> float:
-        strips = height // rows * cycles(rows, columns)
-        if height % rows:
-            strips += cycles(height % rows, columns)
-        return strips * -(-width // columns)
+    def all_cycles(columns: int) -> float:
+        strips, runs = (1, height) if width <= columns else (height, -(-width // columns))
+        return strips * (runs // 2 * cycles(2 * columns) + runs % 2 * cycles(columns))
 
-    shapes = [(1, columns) for columns in range(1, min(row.pixels, width) + 1)]
-    shapes += [(rows, width) for rows in range(2, min(row.pixels // width, height) + 1)]
-    rows, columns = min(shapes, key=lambda some: (all_cycles(*some), -some[0] * some[1]))
-    return LanesTile(row.element, rows, columns, vectors, axis_w.stride)
+    return LanesTile(row.element, 2, min(row.columns, key=all_cycles), vectors, axis_w.stride)
 
 
 def _taps(shape: Shape) -> int:
@@ -242,7 +237,7 @@ class _Cutter:
         depth, height, width = self.cells(box)
         lanes, channels = self.row.element.lanes, self.shape.channels
         staging = channels * depth * height * (12 + 2.5 * width / lanes)
-        a_vector = min(self.tile.vectors * self.tile.rows * self.tile.columns, 28)
+        a_vector = 2 * self.tile.vectors * self.tile.columns
         summing = self.macs(box, parts) / lanes / 2 * (1 + 2 / a_vector)
         weights = self.taps * channels * self.tile.vectors * self.row.element.vector_size
         staged = channels * depth * height * width * self.size
@@ -259,42 +254,29 @@ class _Cutter:
     def boxes(self) -> Iterator[tuple[int, int, int]]:
         """Boxes worth weighing, larger ones first."""
         depths, height, width = (max(1, axis.outputs) for axis in self.shape.axes)
-        for depth in _parts(depths, 1):
-            for rows in _parts(height, self.tile.rows):
+        for depth in even_parts(depths, 1):
+            for rows in even_parts(height, 1):
                 widths: Iterable[int] = (width,)
-                if width > 32 * self.tile.columns or rows <= self.tile.rows:
-                    widths = _parts(width, self.tile.columns)
+                if width > 32 * self.tile.columns or rows == 1:
+                    widths = even_parts(width, self.tile.columns)
                 for columns in widths:
                     yield depth, rows, columns
-
-
-def _parts(count: int, multiple: int) -> Iterator[int]:
-    """Sizes of parts, as even as may be, for numbers of parts that grow by a third."""
-    number, last = 1, 0
-    while True:
-        size = min(count, round_up(-(-count // number), multiple))
-        if size != last:
-            yield size
-            last = size
-        if size <= multiple:
-            return
-        number += max(1, number // 3)
 
 
 @lru_cache(maxsize=1024)
 def make_schedule(shape: Shape, row: LanesRow) -> LanesSchedule:
     """Cut a convolution that `suits`."""
     cutter = _Cutter(shape, row)
-    most_macs = _MOST_MACS.get(row.isa, _MOST_GENERIC_MACS)
+    most = most_macs(row.isa, row.element.dtype)
     vectors = cutter.tile.vectors
     best, least = None, inf
     for box in cutter.boxes():
         for parts in (1, 2, 3, 4, 6, 8, 16, 32):
             if parts > 1 and parts * vectors > cutter.blocks + vectors - 1:
                 break
-            is_last = box[0] * box[1] * box[2] <= cutter.tile.rows * cutter.tile.columns
+            is_last = box[0] * box[1] * box[2] <= cutter.tile.columns
             cost = cutter.cycles(box, parts)
-            if not is_last and cutter.macs(box, parts) > most_macs:
+            if not is_last and cutter.macs(box, parts) > most:
                 cost *= 4
             if cost < least:
                 made = _lay_out(cutter, box, parts)
@@ -322,7 +304,7 @@ def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSch
     turned_pitch = round_up(columns, cutter.row.rows) * size
     scratch_at = panel_at + round_up(cutter.row.rows * turned_pitch, 64)
     kept = min(blocks_a_part, cutter.blocks) if keeps_blocks else tile.vectors
-    sums = kept * (kept_size if is_kept else tile.rows * row_size)
+    sums = kept * (kept_size if is_kept else (box[1] if box[2] <= tile.columns else 1) * row_size)
     # Whole vectors of pixels are read where the last of a row are turned round.
     slack = cutter.row.rows * tile.pixel_size
     staged_at = scratch_at + round_up(sums + slack, 64)
@@ -341,7 +323,6 @@ def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSch
         blocks_a_part=blocks_a_part,
         plane_size=plane,
         row_size=row_size,
-        rows_kept=rows,
         kept_size=kept_size,
         is_kept=is_kept,
         keeps_blocks=keeps_blocks,

@@ -10,12 +10,15 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from faltung.compiled import lanes_tile as tile
 from faltung.compiled import words as at
 from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
 from faltung.compiled.memory import invoke, put_word, word
 from faltung.compiled.simd import Element, Emitter, Interpreter
 
-__all__ = ["store_rows", "transposer"]
+__all__ = ["store_pixels", "transposer"]
+
+_AXIS_H, _AXIS_W = (at.AXES + axis * at.AXIS_SIZE for axis in (1, 2))
 
 
 def _transpose(machine: Any, values: Any) -> None:
@@ -72,46 +75,60 @@ def transposer(element: Element) -> Intrinsic:
 
 
 @cache
-def store_rows(element: Element) -> Job:
-    """The job that stores one row of pixels, for the channels of `words.TILE_BLOCKS` vectors.
+def store_pixels(element: Element) -> Job:
+    """The job that stores the pixels of a strip that are summed, as far as they fill vectors.
 
-    Its arguments are the addresses of a thread's block and of the call's words. Vectors of sums
-    begin at `words.TILE` and are `words.TILE_STEP` bytes apart from pixel to pixel.
+    Its arguments are the addresses of a thread's block and of the call's words. Sums begin at
+    `words.TILE` and are `words.TILE_STEP` bytes apart from pixel to pixel; memory is so written to
+    while the next tiles are summed.
     """
     transpose = transposer(element)
     lanes, size = element.lanes, element.size
 
     @job
     def run_store(block: int, call: int, _number: int) -> None:
-        source, step = word(block, at.TILE), word(block, at.TILE_STEP)
+        sums, step, y = word(block, at.TILE), word(block, at.TILE_STEP), word(block, at.TILE_Y)
         first, vectors = word(block, at.TILE_FIRST), word(block, at.TILE_BLOCKS)
-        y, count, turned = (
-            word(block, at.TILE_Y),
-            word(block, at.TILE_PIXELS),
-            word(block, at.PANEL),
-        )
+        turned, turned_pitch = word(block, at.PANEL), word(block, at.TILE_PITCH)
         row_step, rows_all = word(call, at.Y_ROW), word(call, at.ROWS)
-        is_plain = word(call, at.Y_IS_PLAIN)
-        for vector in range(vectors):
-            row = first + vector * lanes
-            rows = min(lanes, rows_all - row)
-            for pixel in range(0, count, lanes):
-                place, some = (
-                    source + pixel * step + vector * lanes * size,
-                    min(lanes, count - pixel),
-                )
+        y_row, y_step = word(call, _AXIS_H + at.Y_STEP), word(call, _AXIS_W + at.Y_STEP)
+        is_plain, is_stacked = word(call, at.Y_IS_PLAIN) != 0, word(block, tile.IS_STACKED) != 0
+        count, stored, ready = (
+            word(block, tile.COUNT),
+            word(block, tile.STORED),
+            word(block, tile.GROUPS_DONE),
+        )
+        pieces = (count + lanes - 1) // lanes
+        if is_stacked:
+            items = (ready - stored) * pieces
+        else:
+            ready = min(ready * word(call, at.WIDE_PIXELS), count)
+            items = (ready - stored) // lanes
+            if ready == count:
+                items = (ready - stored + lanes - 1) // lanes
+        put_word(block, tile.STORED, ready if is_stacked else stored + items * lanes)
+        for item in range(items):
+            group, pixel = 0, stored + item * lanes
+            if is_stacked:
+                group, pixel = stored + item // pieces, item % pieces * lanes
+            source = sums + group * word(block, tile.OUT_GROUP) + pixel * step
+            target, some = y + group * y_row + pixel * y_step, min(lanes, count - pixel)
+            for vector in range(vectors):
+                row = first + vector * lanes
+                rows = min(lanes, rows_all - row)
                 if is_plain:
-                    transpose(place, step, y + row * row_step + pixel * size, row_step, some, rows)
+                    transpose(source, step, target + row * row_step, row_step, some, rows)
                 else:
-                    transpose(
-                        place, step, turned + pixel * size, word(block, at.TILE_PITCH), some, rows
-                    )
-            if not is_plain:
-                put_word(block, at.TILE, turned)
-                put_word(block, at.TILE_SKIP, 0)
-                put_word(block, at.TILE_VALID, count)
-                put_word(block, at.TILE_ROW, row)
-                put_word(block, at.TILE_ROWS, rows)
-                invoke(word(call, at.FINISH), block, call, 0)
+                    transpose(source, step, turned, turned_pitch, some, rows)
+                    put_word(block, at.TILE, turned)
+                    put_word(block, at.TILE_SKIP, 0)
+                    put_word(block, at.TILE_VALID, some)
+                    put_word(block, at.TILE_ROW, row)
+                    put_word(block, at.TILE_ROWS, rows)
+                    put_word(block, at.TILE_Y, target)
+                    invoke(word(call, at.FINISH), block, call, 0)
+                source += lanes * size
+        put_word(block, at.TILE, sums)
+        put_word(block, at.TILE_Y, y)
 
     return run_store

@@ -14,17 +14,16 @@ from faltung.compiled.memory import invoke, put_word, word
 __all__ = ["CALL_WORDS", "enter_lanes", "sweep_lanes"]
 
 CALL_WORDS = (
-    STRIDE_D, STRIDE_H, STRIDE_W, TILE_ROWS, RANGE, ROW_SIZE, KEPT_D, KEPT_H, VECTORS, REST, LAST,
-    LAST_REST, TURNED_PITCH, ALL_BOXES, ENTER_BOX,
-) = range(tile.STORE + 1, tile.STORE + 16)  # fmt: skip
+    STRIDE_D, STRIDE_H, STRIDE_W, RANGE, ROW_SIZE, KEPT_D, KEPT_H, VECTORS, REST, TURNED_PITCH,
+    ALL_BOXES, ENTER_BOX,
+) = range(tile.STORE + 1, tile.STORE + 13)  # fmt: skip
 """Words of the call behind those of `words.DIRECT_WORDS` and `lanes_tile.STORE`.
 
-Strides of the outputs in cells; rows of pixels of a tile; channels whose weights stay in L2 while
-all tiles of a box go through them; with one vector a pixel the bytes of the sums of a row in whole
-tiles, and from one depth and one row to the next, 0 where sums are stored at once; vectors of a
-tile; the strip with one vector, for a last odd one, and both with the rows that make no whole tile;
-the pitch of the tile that results may be stored to; how many boxes there are, and
-the job that finds out where one is.
+Strides of the outputs in cells; channels whose weights stay in L2 while all tiles of a box go
+through them; with one vector a pixel the bytes of the sums of a row in whole runs, and from one
+depth and one row to the next, 0 where sums are stored at once; vectors of a tile; the strip with
+one vector, for a last odd one; the pitch of the tile that results may be stored to; how many boxes
+there are, and the job that finds out where one is.
 """
 
 _AXIS_D, _AXIS_H, _AXIS_W = (8 * (at.AXES + axis * at.AXIS_SIZE) for axis in range(3))
@@ -53,8 +52,7 @@ def sweep_lanes(block: int, call: int, _number: int) -> None:
         word(call, at.BLOCK_ROWS),
     )
     pitch = word(axis_w, at.SLOTS) * size
-    plane = word(axis_h, at.COPIES) * word(axis_h, at.SLOTS) * pitch
-    tile_rows = word(call, TILE_ROWS)
+    rows_d = word(axis_h, at.COPIES) * word(axis_h, at.SLOTS)
     x_box, scratch = block + word(call, at.STAGED_AT), word(block, at.SCRATCH)
     y_box = word(block, at.BOX_Y) + word(block, at.BOX_D) // stride_d * word(axis_d, at.Y_STEP)
     y_box += word(block, at.BOX_H) // stride_h * word(axis_h, at.Y_STEP)
@@ -62,16 +60,25 @@ def sweep_lanes(block: int, call: int, _number: int) -> None:
     first, staged_end = word(block, at.CHANNEL), word(block, at.CHANNEL_END)
     together, channel_size = word(call, RANGE), word(call, at.PLANE_SIZE)
     is_final = staged_end >= word(call, at.CHANNELS)
-    put_word(block, tile.X_PITCH, stride_h * pitch)
-    put_word(block, at.TILE_PITCH, word(call, TURNED_PITCH))
+    # Runs of pixels are side by side in a row or, where a row is one run, one above the other.
+    columns = word(call, at.WIDE_PIXELS)
+    is_stacked = count <= columns
+    groups, height = (count + columns - 1) // columns, rows
+    x_group, out_group = columns * stride_w * size, columns * lanes * size
+    if is_stacked:
+        groups, height = rows, 1
+        x_group, out_group = stride_h * pitch, word(call, ROW_SIZE)
+    put_word(block, tile.IS_STACKED, 1 if is_stacked else 0)
+    put_word(block, tile.X_GROUP, x_group)
     put_word(block, tile.COUNT, count)
+    put_word(block, at.TILE_PITCH, word(call, TURNED_PITCH))
     number, end = word(block, at.BOX_BLOCK), word(block, at.BOX_BLOCK) + word(block, at.BOX_BLOCKS)
     while number < end:
-        vectors, whole, last = word(call, VECTORS), word(call, at.WIDE), word(call, LAST)
+        vectors, function = word(call, VECTORS), word(call, at.WIDE)
         if end - number < vectors:
-            vectors, whole, last = 1, word(call, REST), word(call, LAST_REST)
+            vectors, function = 1, word(call, REST)
         kept_d, kept_h = vectors * word(call, KEPT_D), vectors * word(call, KEPT_H)
-        put_word(block, tile.OUT_ROW, vectors * word(call, ROW_SIZE))
+        put_word(block, tile.OUT_GROUP, vectors * out_group)
         put_word(block, at.TILE_FIRST, number * lanes)
         put_word(block, at.TILE_BLOCKS, vectors)
         put_word(block, at.TILE_STEP, vectors * lanes * size)
@@ -79,17 +86,19 @@ def sweep_lanes(block: int, call: int, _number: int) -> None:
             is_last = is_final and channel + together >= staged_end
             put_word(block, at.CHANNEL, channel)
             put_word(block, at.CHANNEL_END, min(channel + together, staged_end))
-            x_range = x_box + (channel - first) * channel_size
             put_word(block, tile.IS_LAST, 1 if is_last else 0)
+            x_range = x_box + (channel - first) * channel_size
             for d in range(depths):
                 y = y_box + d * word(axis_d, at.Y_STEP)
-                for row in range(0, rows, tile_rows):
-                    x = x_range + d * stride_d * plane + row * stride_h * pitch
-                    sums = scratch + d * kept_d + row * kept_h
-                    put_word(block, at.TILE_X, x)
-                    put_word(block, at.TILE, sums)
+                for row in range(height):
+                    put_word(
+                        block, at.TILE_X, x_range + (d * stride_d * rows_d + row * stride_h) * pitch
+                    )
+                    put_word(block, at.TILE, scratch + d * kept_d + row * kept_h)
                     put_word(block, at.TILE_Y, y + row * word(axis_h, at.Y_STEP))
-                    invoke(whole if rows - row >= tile_rows else last, block, call, 0)
+                    put_word(block, at.TILE_VALID, groups)
+                    put_word(block, tile.STORED, 0)
+                    invoke(function, block, call, 0)
         scratch += word(call, at.SCRATCH_KEEPS) * vectors
         number += vectors
     put_word(block, at.CHANNEL, first)

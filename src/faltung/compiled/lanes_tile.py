@@ -1,10 +1,12 @@
 """The register tile with output channels in its lanes: pixels times S vectors of channels.
 
-A cell of the input is broadcast and multiplied with vectors of weights, the mirror image of
-`microkernel`, where pixels fill the lanes. So cells are read one by one wherever they are: nothing
-is copied for a column of the kernel, strides and dilations cost nothing, and rows of 7 or 14 pixels
-fill a tile as well as long ones. The price is that sums come out channel by channel for each pixel
-and have to be turned round (`lanes_store`), which pays where a sum is long.
+A tile is one run of pixels or two, which are neighbours in a row or lie one above the other: so few
+shapes of tiles serve every width. A cell of the input is broadcast and multiplied with vectors of
+weights, the mirror image of `microkernel`, where pixels fill the lanes. So cells are read one by
+one wherever they are: nothing is copied for a column of the kernel, strides and dilations cost
+nothing, and rows of 7 or 14 pixels fill a tile as well as long ones. The price is that sums come
+out channel by channel for each pixel and have to be turned round (`lanes_store`), which pays where
+a sum is long.
 
 Each sum takes the taps in the order of `microkernel` and in the same chunks, with the same
 operations, so an output has the same bits from either tile.
@@ -20,18 +22,17 @@ from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
 from faltung.compiled.memory import invoke, put_word, word
 from faltung.compiled.simd import Element, Emitter, Interpreter, Value
 
-_AXIS_H, _AXIS_W = (at.AXES + axis * at.AXIS_SIZE for axis in (1, 2))
-
 __all__ = ["BLOCK_WORDS", "LanesTile", "strip", "tile"]
 
-BLOCK_WORDS = (X_PITCH, OUT_ROW, COUNT, IS_LAST) = range(50, 54)
+BLOCK_WORDS = (X_GROUP, OUT_GROUP, COUNT, IS_STACKED, IS_LAST, GROUPS_DONE, STORED) = range(50, 57)
 """Words of a thread's block beside those of `words.COLUMN_WORDS` and `words.THREAD_WORDS`.
 
-Bytes from a row of the tile to the next, in the staged input and in the sums; pixels of a strip;
-whether its sums are whole after these channels.
+Bytes from a run of pixels to the next, in the staged input and in the sums; pixels of a strip;
+whether its runs are rows of their own; whether its sums are whole after these channels; runs that
+are summed, and runs or pixels that are stored.
 """
 STORE = at.DIRECT_WORDS[-1] + 1
-"""The first word of the call behind those of `words.DIRECT_WORDS`: the job that stores pixels."""
+"""The first word of the call behind those of `words.DIRECT_WORDS`: the job that stores sums."""
 
 
 class LanesTile(NamedTuple):
@@ -41,25 +42,27 @@ class LanesTile(NamedTuple):
     ----------
     element : Element
         The lanes of its vectors.
-    rows, columns : int
-        Pixels of the tile.
+    groups : {1, 2}
+        Runs of pixels.
+    columns : int
+        Pixels of a run.
     vectors : int
         Vectors of output channels for each pixel.
     stride : int
-        Cells from one pixel of a row to the next.
+        Cells from one pixel of a run to the next.
     """
 
     element: Element
-    rows: int
+    groups: int
     columns: int
     vectors: int
     stride: int
 
     @property
     def id(self) -> str:
-        """``f32_lanes_1x14x2_s1``: what tells its machine code apart on one level."""
+        """``f32_lanes_2x7x2_s1``: what tells its machine code apart on one level."""
         short = self.element.dtype.replace("float", "f").replace("uint", "u")
-        return f"{short}_lanes_{self.rows}x{self.columns}x{self.vectors}_s{self.stride}"
+        return f"{short}_lanes_{self.groups}x{self.columns}x{self.vectors}_s{self.stride}"
 
     @property
     def pixel_size(self) -> int:
@@ -83,7 +86,7 @@ def _sum_taps(machine: Any, shape: LanesTile, values: Any) -> Any:
             machine.prefetch(machine.plus(place, ahead))
             place = machine.plus(place, weight_step)
         results: list[Value] = []
-        for _row in range(shape.rows):
+        for _group in range(shape.groups):
             for column in range(shape.columns):
                 cell = machine.broadcast(machine.plus(source, column * step))
                 for factor in factors:
@@ -92,7 +95,7 @@ def _sum_taps(machine: Any, shape: LanesTile, values: Any) -> Any:
         return results
 
     zero = machine.zero()
-    return machine.loop(taps, [zero] * (shape.rows * shape.columns * shape.vectors), add_tap)
+    return machine.loop(taps, [zero] * (shape.groups * shape.columns * shape.vectors), add_tap)
 
 
 def _compute(machine: Any, shape: LanesTile, values: Any) -> None:
@@ -103,7 +106,7 @@ def _compute(machine: Any, shape: LanesTile, values: Any) -> None:
 
     def store_sums() -> None:
         place, results = out, iter(sums)
-        for _row in range(shape.rows):
+        for _group in range(shape.groups):
             for step in steps:
                 machine.store(next(results), machine.plus(place, step))
             place = machine.plus(place, out_row)
@@ -112,7 +115,7 @@ def _compute(machine: Any, shape: LanesTile, values: Any) -> None:
         least, place, before, results = machine.broadcast(floor), out, previous, iter(sums)
         size = range(0, shape.pixel_size, vector_size)
         added = [machine.load(machine.plus(bias, step)) for step in size]
-        for _row in range(shape.rows):
+        for _group in range(shape.groups):
             for step in steps:
                 total = machine.add(machine.load(machine.plus(before, step)), next(results))
                 total = machine.add(total, added[step % shape.pixel_size // vector_size])
@@ -154,40 +157,30 @@ def tile(shape: LanesTile) -> Intrinsic:
 
 @cache
 def strip(shape: LanesTile) -> Job:
-    """The job that sums a strip of tiles side by side, chunk by chunk of the staged channels.
+    """The job that sums a strip of runs of pixels, chunk by chunk of the staged channels.
 
-    Its arguments are the addresses of a thread's block, which has the place of the strip, and of
-    the call's words.
+    Two runs are summed at once, a last odd one alone. The job's arguments are the addresses of a
+    thread's block, which has the place of the strip, and of the call's words.
     """
-    compute = tile(shape)
-    columns, vectors, lanes = shape.columns, shape.vectors, shape.element.lanes
-    rows, pixel_size = shape.rows, shape.pixel_size
-    step, out_step = columns * shape.stride * shape.element.size, columns * shape.pixel_size
+    pair, single = tile(shape._replace(groups=2)), tile(shape._replace(groups=1))
+    vectors, lanes = shape.vectors, shape.element.lanes
 
     @job
     def run_strip(block: int, call: int, _number: int) -> None:
         size, kernel, channels = word(call, at.SIZE), word(call, at.KERNEL), word(call, at.CHANNELS)
         channel_step, tap_step = word(call, at.CHUNK_CHANNELS), word(call, at.CHUNK_TAPS)
         first, end = word(block, at.CHANNEL), word(block, at.CHANNEL_END)
-        x, pitch, plane = word(block, at.TILE_X), word(block, X_PITCH), word(call, at.PLANE_SIZE)
-        out, out_row = word(block, at.TILE), word(block, OUT_ROW)
-        offsets, zeros, floor = (
-            word(call, at.TAP_OFFSETS),
-            word(call, at.ZEROS),
-            word(call, at.FLOORS),
-        )
-        weights, biases = word(block, at.BOX_WEIGHT), word(block, at.BOX_BIAS)
+        x, x_group, plane = word(block, at.TILE_X), word(block, X_GROUP), word(call, at.PLANE_SIZE)
+        out, out_group = word(block, at.TILE), word(block, OUT_GROUP)
+        offsets, zeros = word(call, at.TAP_OFFSETS), word(call, at.ZEROS)
+        weights, floor = word(block, at.BOX_WEIGHT), word(call, at.FLOORS)
         weight_tap, row = word(call, at.WEIGHT_TAP), word(block, at.TILE_FIRST)
+        biases = word(block, at.BOX_BIAS) + row * size
         has_epilogue = word(call, at.HAS_EPILOGUE) != 0
         first_taps = min(channel_step, channels) * kernel
-        count, is_last, done = word(block, COUNT), word(block, IS_LAST) != 0, 0
-        y, y_row, y_step = (
-            word(block, at.TILE_Y),
-            word(call, _AXIS_H + at.Y_STEP),
-            word(call, _AXIS_W + at.Y_STEP),
-        )
-        sums = out
-        for column in range(0, count, columns):
+        groups = word(block, at.TILE_VALID)
+        for group in range(0, groups, 2):
+            is_pair = groups - group >= 2
             for channel in range(first, end, channel_step):
                 chunk = min(channel_step, channels - channel) * kernel
                 following = channel + channel_step
@@ -200,26 +193,28 @@ def strip(shape: LanesTile) -> Job:
                 for tap in range(0, chunk, tap_step):
                     taps = min(tap_step, chunk - tap)
                     is_first = channel == 0 and tap == 0
-                    is_final = channel + channel_step >= channels and tap + tap_step >= chunk
-                    is_full = not is_first or (is_final and has_epilogue)
+                    is_final = following >= channels and tap + tap_step >= chunk
+                    is_full = 1 if not is_first or (is_final and has_epilogue) else 0
                     weight = weights + (channel * kernel + tap) * weight_tap + row * taps * size
-                    compute(
-                        source, pitch, weight, lanes * taps * size, offsets + 8 * tap, taps,
-                        coming - weight, out, out_row, 1 if is_full else 0,
-                        zeros if is_first else out,
-                        0 if is_first else out_row, biases + row * size if is_final else zeros,
-                        floor + size if is_final else floor,
-                    )  # fmt: skip
-            x, out = x + step, out + out_step
-            # Whole vectors of pixels are stored at once, so that memory is written to while the
-            # next tile is summed.
-            ready = min(column + columns, count) if is_last else 0
-            while ready - done >= lanes or (ready == count and done < ready):
-                put_word(block, at.TILE_PIXELS, min(lanes, ready - done))
-                for r in range(rows):
-                    put_word(block, at.TILE, sums + r * out_row + done * pixel_size)
-                    put_word(block, at.TILE_Y, y + r * y_row + done * y_step)
-                    invoke(word(call, STORE), block, call, 0)
-                done += lanes
+                    step, ahead = lanes * taps * size, coming - weight
+                    previous = zeros if is_first else out
+                    previous_group = 0 if is_first else out_group
+                    bias, least = zeros, floor
+                    if is_final:
+                        bias, least = biases, floor + size
+                    if is_pair:
+                        pair(
+                            source, x_group, weight, step, offsets + 8 * tap, taps, ahead, out,
+                            out_group, is_full, previous, previous_group, bias, least,
+                        )  # fmt: skip
+                    else:
+                        single(
+                            source, x_group, weight, step, offsets + 8 * tap, taps, ahead, out,
+                            out_group, is_full, previous, previous_group, bias, least,
+                        )  # fmt: skip
+            x, out = x + 2 * x_group, out + 2 * out_group
+            if word(block, IS_LAST) != 0:
+                put_word(block, GROUPS_DONE, min(group + 2, groups))
+                invoke(word(call, STORE), block, call, 0)
 
     return run_strip
