@@ -262,8 +262,10 @@ class Door:
         except TypeError:  # a parameter that has no hash
             key, short = None, None
         if short is not None:
-            positions = enumerate(self.arrays)
-            y = short(*[args[i] if i < len(args) else kwargs.get(name) for i, name in positions])
+            given_arrays = args[: len(self.arrays)]
+            if kwargs:
+                given_arrays += tuple(map(kwargs.get, self.arrays[len(args) :]))
+            y = short(*given_arrays)
             if y is not None:
                 return y
         given = self._assign(args, kwargs)

@@ -59,44 +59,66 @@ class Price(NamedTuple):
     byte: float
 
 
-# By algorithm and the least level; a level without prices has those of the next lower one.
+# By algorithm and the least level; a level without prices has those of the next lower one. Measured
+# with `FALTUNG_MAX_ISA=avx512 python benchmarks/cost.py`, avx2 and generic likewise, on one core
+# of an Emerald Rapids server; predictions are off by a factor of 1.07 (phases) to 1.4 (ordering).
+# Operations of "fft" are on pairs of numbers of eight bytes.
 PRICES: dict[str, dict[str, Price]] = {
-    "copying": {"generic": Price(5e-6, 0, 1.5e-10)},
+    "copying": {"generic": Price(8.6e-06, 0, 2.1e-10)},
     "direct": {
-        "generic": Price(4e-6, 8e-11, 1.5e-10),
-        "avx2": Price(4e-6, 1.4e-11, 1.2e-10),
-        "avx512": Price(4e-6, 7e-12, 1.2e-10),
+        "generic": Price(4.7e-06, 5.5e-11, 1.2e-10),
+        "avx2": Price(4.6e-06, 2.1e-11, 1.2e-10),
+        "avx512": Price(5.2e-06, 1.4e-11, 6.9e-11),
     },
-    "fft": {  # operations of two numbers of eight bytes
-        "generic": Price(6e-5, 1.5e-10, 1e-10),
-        "avx2": Price(6e-5, 6e-11, 1e-10),
-        "avx512": Price(6e-5, 3.2e-11, 1e-10),
+    "fft": {
+        "generic": Price(0.00022, 7.9e-11, 4.4e-10),
+        "avx2": Price(0.00028, 5.9e-11, 2e-10),
+        "avx512": Price(0.00026, 4.7e-11, 1.6e-10),
     },
     "image": {
-        "generic": Price(5e-6, 8e-11, 1.5e-10),
-        "avx2": Price(5e-6, 1.4e-11, 1.2e-10),
-        "avx512": Price(5e-6, 7e-12, 1.2e-10),
+        "generic": Price(6.5e-06, 4.6e-11, 7.2e-11),
+        "avx2": Price(5.5e-06, 1.7e-11, 6.2e-11),
+        "avx512": Price(3.7e-06, 1.2e-11, 4.3e-11),
     },
     "low_rank": {
-        "generic": Price(3e-5, 8e-11, 1.5e-10),
-        "avx2": Price(3e-5, 1.4e-11, 1.2e-10),
-        "avx512": Price(3e-5, 9.5e-12, 1.2e-10),
+        "generic": Price(3.1e-05, 5.1e-11, 9.2e-11),
+        "avx2": Price(2.8e-05, 1.7e-11, 1.3e-10),
+        "avx512": Price(1.9e-05, 1.7e-11, 9.1e-11),
     },
-    "morphology": {"generic": Price(1e-5, 1e-10, 1.5e-10)},
-    "ordering": {"generic": Price(3e-6, 0, 3e-11)},
+    "morphology": {
+        "generic": Price(0.0001, 1.3e-10, 0),
+        "avx2": Price(0.00012, 1.9e-10, 2.7e-10),
+        "avx512": Price(0.0001, 5.3e-11, 1.3e-10),
+    },
+    "ordering": {"generic": Price(3.1e-06, 0, 5.3e-11)},
     "phases": {
-        "generic": Price(8e-6, 8e-11, 3e-10),
-        "avx2": Price(8e-6, 1.4e-11, 3e-10),
-        "avx512": Price(8e-6, 7e-12, 3e-10),
+        "generic": Price(4.4e-05, 8.4e-11, 5.9e-10),
+        "avx2": Price(4.6e-05, 1.8e-11, 2.8e-10),
+        "avx512": Price(4.1e-05, 1.1e-11, 4.2e-10),
     },
-    "pooling": {"generic": Price(8e-6, 1e-10, 1.5e-10)},
-    "positions": {"generic": Price(8e-6, 5e-11, 1.5e-10)},
-    "resampling": {"generic": Price(8e-6, 5e-11, 1.5e-10)},
-    "separable": {"generic": Price(1e-5, 0, 3e-10)},
-    "stencil": {"generic": Price(3e-5, 1e-11, 4e-10)},
-    "unfolding": {"generic": Price(6e-6, 5e-11, 1.5e-10)},
+    "pooling": {
+        "generic": Price(0.00011, 2.1e-10, 1.8e-10),
+        "avx2": Price(0.00013, 1.4e-10, 1.5e-10),
+        "avx512": Price(0.00014, 1.1e-10, 1e-10),
+    },
+    "positions": {
+        "generic": Price(7.2e-05, 5e-10, 0),
+        "avx2": Price(7.2e-05, 5e-10, 0),
+        "avx512": Price(7.2e-05, 4.5e-10, 0),
+    },
+    "resampling": {
+        "generic": Price(9e-05, 2.5e-10, 9.9e-11),
+        "avx2": Price(9.7e-05, 2.6e-10, 9.2e-11),
+        "avx512": Price(8.3e-05, 2.5e-10, 1.3e-10),
+    },
+    "separable": {"generic": Price(0.0001, 0, 2.3e-10)},
+    "stencil": {"generic": Price(5e-05, 2.2e-11, 2.4e-10)},
+    "unfolding": {
+        "generic": Price(0.00017, 0, 2e-10),
+        "avx2": Price(0.00014, 0, 2e-10),
+        "avx512": Price(0.00017, 2.9e-11, 2.1e-10),
+    },
 }
-
 WIDTHS = {"float32": 1.0, "float64": 2.0, "uint32": 2.0, "uint64": 16.0}
 """What a multiply-add of sums in a dtype costs beside one of float32."""
 

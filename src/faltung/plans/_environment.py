@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-__all__ = ["default_environment"]
+__all__ = ["default_environment", "keeps_denormals"]
 
 _SMALLEST = 5e-324
 _ONE = 1.0
@@ -19,8 +19,13 @@ _NOTHING: AbstractContextManager[None] = nullcontext()
 
 def default_environment() -> AbstractContextManager[None]:
     """Keep denormal numbers inside the block; free of cost where they are kept anyway."""
+    return _NOTHING if keeps_denormals() else _restored()
+
+
+def keeps_denormals() -> bool:
+    """Whether the processor keeps denormal numbers in this thread, as it does by default."""
     # A product of variables is computed now; with flush-to-zero it is 0.
-    return _NOTHING if _SMALLEST * _ONE else _restored()
+    return bool(_SMALLEST * _ONE)
 
 
 @contextmanager

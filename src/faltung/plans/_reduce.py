@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -25,9 +26,14 @@ __all__ = [
     "REDUCE",
     "Gathered",
     "divide",
+    "divide_by",
+    "divisor_of",
     "extreme",
+    "interpolate_with",
+    "interpolation_weights",
     "morphology",
     "places_of",
+    "sum_of_taps",
     "sum_powers",
     "sum_taps",
     "take_root",
@@ -64,24 +70,33 @@ def mean(gathered: Gathered) -> Array:
 
 def sum_taps(gathered: Gathered) -> Array:
     """The sum over the taps."""
-    return _sum_of_taps(gathered.problem, gathered.cells)
+    return sum_of_taps(gathered.problem, gathered.cells)
 
 
 def divide(gathered: Gathered, sums: Array) -> Array:
     """Sums by what the mean's windows divide by; they are overwritten."""
-    rule = cast("Mean", gathered.problem.recipe.rule)
+    return divide_by(divisor_of(gathered.problem, gathered.outputs, sums.dtype), sums)
+
+
+def divisor_of(problem: Problem, outputs: Box, dtype: np.dtype[Any]) -> Array:
+    """What the windows of a box of outputs divide their sums by, those of this dtype."""
+    rule = cast("Mean", problem.recipe.rule)
     divisor: Any = 1 if rule.divisor is None else rule.divisor
     if rule.divisor is None:
-        for axis, box in zip(gathered.problem.recipe.axes, gathered.outputs, strict=True):
+        for axis, box in zip(problem.recipe.axes, outputs, strict=True):
             divisor = np.multiply.outer(divisor, axis.divisors(box.start, box.stop))
-    divisor = np.ravel(divisor).astype(sums.real.dtype)
+    return cast("Array", np.ravel(divisor).astype(np.empty(0, dtype).real.dtype))
+
+
+def divide_by(divisor: Array, sums: Array) -> Array:
+    """Sums divided by one number a window; they are overwritten."""
     # Parts one by one: a complex division would make a NaN of an infinite part.
     for part in (sums.real, sums.imag) if sums.dtype.kind == "c" else (sums,):
         np.divide(part, divisor, out=part)
     return sums
 
 
-def _sum_of_taps(problem: Problem, cells: Array) -> Array:
+def sum_of_taps(problem: Problem, cells: Array) -> Array:
     """The sum over the taps; on request in an order that no number of positions changes."""
     if not problem.settings.reproducible:
         return cast("Array", cells.sum(axis=3))
@@ -93,14 +108,26 @@ def _sum_of_taps(problem: Problem, cells: Array) -> Array:
 
 def interpolate(gathered: Gathered) -> Array:
     """Sum over the taps with the product of the axes' coefficients."""
-    axes, rank = gathered.problem.recipe.axes, len(gathered.outputs)
+    dtype = gathered.cells.dtype
+    weights = interpolation_weights(gathered.problem, gathered.outputs, dtype)
+    return interpolate_with(weights, gathered.cells)
+
+
+def interpolation_weights(problem: Problem, outputs: Box, dtype: np.dtype[Any]) -> Array:
+    """The product of the axes' coefficients, (taps, positions), for cells of a dtype."""
+    rank = len(outputs)
     weights: Any = 1.0
-    for place, (axis, box) in enumerate(zip(axes, gathered.outputs, strict=True)):
+    for place, (axis, box) in enumerate(zip(problem.recipe.axes, outputs, strict=True)):
         spread = [1] * (2 * rank)
         spread[place], spread[rank + place] = axis.taps, len(box)
         weights = weights * axis.coefficients(box.start, box.stop).T.reshape(spread)
-    weights = weights.reshape(gathered.cells.shape[3:]).astype(gathered.cells.real.dtype)
-    return cast("Array", np.einsum("ngctp,tp->ngcp", gathered.cells, weights))
+    weights = weights.reshape(problem.taps, prod(map(len, outputs)))
+    return cast("Array", weights.astype(np.empty(0, dtype).real.dtype))
+
+
+def interpolate_with(weights: Array, cells: Array) -> Array:
+    """The sum over the taps of cells and weights."""
+    return cast("Array", np.einsum("ngctp,tp->ngcp", cells, weights))
 
 
 def power_sum(gathered: Gathered) -> Array:
@@ -114,7 +141,7 @@ def sum_powers(gathered: Gathered) -> Array:
     sizes = np.abs(gathered.cells)
     if np.isinf(order):
         return cast("Array", sizes.max(axis=3))
-    return _sum_of_taps(gathered.problem, sizes**order)
+    return sum_of_taps(gathered.problem, sizes**order)
 
 
 def take_root(gathered: Gathered, sums: Array) -> Array:

@@ -15,6 +15,7 @@ from faltung.plans._rules import (
     Morphology,
     Overlap,
     PositionSum,
+    PowerSum,
     Reduction,
     WeightedSum,
 )
@@ -28,7 +29,7 @@ TABLE_BYTES = 36
 PASSES: dict[type, float] = {
     Copy: 1.5,
     Extreme: 1.5,
-    Interpolation: 2.0,
+    Interpolation: 3.3,
     Mean: 1.5,
     Morphology: 5.0,
     Overlap: 1.0,
@@ -38,6 +39,11 @@ PASSES: dict[type, float] = {
 """How often the bytes of what is gathered are moved, by rule."""
 SORTED_BYTES, SORTED_ROW = 30, 130
 """A reduction of windows: bytes moved for each cell, whatever its dtype, and for each window."""
+ROW = 250
+"""What a rule that reduces pays for each row of cells that a tap shows, in bytes moved."""
+REDUCES = (Extreme, Mean, Morphology, PowerSum)
+LOOKED_UP = 4
+"""What the weights of an interpolation cost beside the fixed price of a call."""
 FAR = 2**20
 """Bytes gathered at once beyond which they leave the caches, and cost twice as much."""
 PRODUCTS = {"f": 1.0, "d": 2.0, "F": 4.0, "D": 8.0}
@@ -59,6 +65,9 @@ def cost(problem: Problem) -> _cost.Cost:
         moved = gathered * item * PASSES.get(type(rule), 1.0)
     if gathered * item > FAR:
         moved *= 2
+    if isinstance(rule, REDUCES):
+        moved += planes * problem.taps * ROW
+    moved += 2 * prod(problem.input_shape) * item  # what is read is copied with its border first
     if table > SMALL_TABLE:
         moved += table * TABLE_BYTES
     products = 0.0
@@ -68,4 +77,5 @@ def cost(problem: Problem) -> _cost.Cost:
         moved += (
             recipe.batch * recipe.groups * recipe.filters * recipe.channels * problem.taps * item
         )
-    return _cost.Cost(products, moved, calls=1 + moved / WORKSPACE)
+    calls = LOOKED_UP if isinstance(rule, Interpolation) else 1
+    return _cost.Cost(products, moved, calls=calls + moved / WORKSPACE)

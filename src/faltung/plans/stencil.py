@@ -29,7 +29,7 @@ from faltung.plans._blocks import (
     whole_blocking,
 )
 from faltung.plans._by_taps import reduce_by_taps
-from faltung.plans._environment import default_environment
+from faltung.plans._environment import default_environment, keeps_denormals
 from faltung.plans._footprint import require_cells
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._reduce import REDUCE, Gathered
@@ -39,12 +39,13 @@ from faltung.plans._rules import (
     Morphology,
     Overlap,
     Placement,
-    PositionSum,
     Reduction,
     WeightedSum,
 )
+from faltung.plans._short import short_reduction, short_sum
 from faltung.plans._spread import overlap, place_cells, placement_bytes
 from faltung.plans._stencil_cost import SMALL_TABLE, cost
+from faltung.plans._stencil_weights import Prepared, as_column, in_rows, prepare
 from faltung.plans._tables import Table, join_tables
 from faltung.typing import Array, IndexArray
 
@@ -76,86 +77,94 @@ def workspace(problem: Problem) -> int:
     return block_bytes(problem, choose_blocking(problem, itemsize), itemsize)
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """Weights as one matrix a group, in the dtype of the sums."""
-
-    weight: Array | None  # of a weighted sum: (groups, filters, channels, taps)
-    bias: Array | None  # (groups, filters, 1)
-    is_finite: bool
-
-    def part(self, problem: Problem, samples: range, groups: range) -> Prepared:
-        """What belongs to some samples and groups."""
-        weight, rule = self.weight, problem.recipe.rule
-        if weight is not None and not isinstance(rule, Morphology):
-            is_shared = isinstance(rule, PositionSum) and rule.is_shared
-            weight = (
-                weight[_slice(samples), _slice(groups)] if is_shared else weight[_slice(groups)]
-            )
-        bias = None if self.bias is None else self.bias[_slice(groups)]
-        return Prepared(weight, bias, self.is_finite)
-
-
 def seconds(problem: Problem) -> float:
     """The predicted time of a call in one thread."""
     return _cost.seconds(name, cost(problem))
 
 
-def prepare(problem: Problem, operands: Operands) -> Prepared:
-    """Bring the weights into the form that `run` takes."""
-    recipe, weight, bias = problem.recipe, operands.weight, operands.bias
-    dtype = problem.compute_dtype
-    if weight is not None and isinstance(recipe.rule, Morphology):
-        weight = recipe.rule.in_tap_order(weight)
-        return Prepared(weight, None, True)
-    if weight is None:
-        return Prepared(None, None, True)
-    if isinstance(recipe.rule, Placement):
-        return Prepared(weight.astype(np.int64, copy=False), None, True)
-    if isinstance(recipe.rule, WeightedSum):
-        weight = recipe.rule.coefficients(weight).astype(dtype)
-        for place, axis in enumerate(recipe.axes):
-            if not isinstance(axis, SlidingAxis):  # whose columns are its taps
-                weight = weight.take(axis.kernel_taps, axis=2 + place)
-        weight = weight.reshape(recipe.groups, recipe.filters, recipe.channels, problem.taps)
-    else:
-        weight = weight.astype(dtype, copy=False)
-        if not cast("PositionSum", recipe.rule).is_shared:
-            weight = weight.reshape(recipe.groups, recipe.filters, *weight.shape[1:])
-        elif weight.ndim == len(recipe.axes) + 2:  # of a sample without batch axis
-            weight = weight[None]
-    if bias is not None:
-        bias = bias.astype(dtype).reshape(recipe.groups, recipe.filters, 1)
-    is_finite = dtype.kind in "biu" or bool(np.isfinite(weight).all())
-    return Prepared(weight, bias, is_finite)
-
-
 def shortcut(
     problem: Problem, x: Array, y: Array, prepared: Prepared
-) -> Callable[[Array, Array], bool] | None:
+) -> Callable[[Array, Array], bool]:
     """What computes y from x for arrays like these: the run without all that leads to it."""
-    if not isinstance(problem.recipe.rule, WeightedSum):
-        return None
 
     def run_again(x: Array, y: Array) -> bool:
         run(problem, x, prepared, y)
         return True
 
-    return run_again
+    table, weight = _short_table(problem), prepared.weight
+    if table is None:
+        return run_again
+    if weight is None:
+        reduction = short_reduction(problem, table, _schedule_of(problem).box)
+        return run_again if reduction is None else _checking(reduction)
+    is_masked = table.is_outside is not None and not problem.recipe.fill_takes_part
+    if not isinstance(problem.recipe.rule, WeightedSum) or (is_masked and not prepared.is_finite):
+        return run_again
+    sums = short_sum(problem, table)
+    if sums is None:
+        return run_again
+    short, arranged, bias = sums.run, sums.arrange(weight), prepared.bias
+    return _checking(lambda x, y: short(x, y, arranged, bias))
 
 
 def packing_shortcut(
     problem: Problem, x: Array, y: Array, operands: Operands
-) -> Callable[[Array, Array, Array, Array | None], bool] | None:
+) -> Callable[[Array, Array, Array | None, Array | None], bool] | None:
     """The same for weights and biases that are prepared each time."""
-    if not isinstance(problem.recipe.rule, WeightedSum):
+    if isinstance(problem.recipe.rule, Placement):  # whose positions are checked each time
         return None
+    if operands.weight is None:
+        run_kind = shortcut(problem, x, y, Prepared(None, None, True))
+        return lambda x, y, weight, bias: run_kind(x, y)
 
-    def run_again(x: Array, y: Array, weight: Array, bias: Array | None) -> bool:
+    def run_again(x: Array, y: Array, weight: Array | None, bias: Array | None) -> bool:
         run(problem, x, prepare(problem, Operands(weight, bias)), y)
         return True
 
-    return run_again
+    table, weight, rule = _short_table(problem), operands.weight, problem.recipe.rule
+    sums = short_sum(problem, table) if isinstance(rule, WeightedSum) and table else None
+    if table is None or sums is None:
+        return run_again
+    slides = all(isinstance(axis, SlidingAxis) for axis in problem.recipe.axes)
+    is_in_order = slides and cast("WeightedSum", rule).coefficients(weight) is weight
+    is_ready = is_in_order and weight.dtype == problem.dtype and weight.flags.c_contiguous
+    is_masked = table.is_outside is not None and not problem.recipe.fill_takes_part
+    may_fail = is_masked and problem.dtype.kind in "fc"
+    zeros = np.zeros(weight.size, problem.dtype)
+
+    @np.errstate(all="ignore")
+    def run_short(x: Array, y: Array, weight: Array | None, bias: Array | None) -> bool:
+        weight = cast("Array", weight)
+        if not is_ready:
+            weight = in_rows(problem, weight)
+        # Zero times a number that is not finite is NaN.
+        if not keeps_denormals() or (may_fail and weight.ravel().dot(zeros) != 0):
+            return False
+        sums.run(x, y, sums.arrange(weight), as_column(problem, bias))
+        return True
+
+    return run_short
+
+
+def _short_table(problem: Problem) -> Table | None:
+    """The table of all windows, where one kept block is the whole problem in its own dtype."""
+    recipe = problem.recipe
+    if isinstance(recipe.rule, Placement) or recipe.is_blank:
+        return None
+    return _schedule_of(problem).table if problem.compute_dtype == problem.dtype else None
+
+
+def _checking(run_kind: Callable[[Array, Array], None]) -> Callable[[Array, Array], bool]:
+    """Declines where the processor flushes denormal numbers."""
+
+    @np.errstate(all="ignore")
+    def run_if_kept(x: Array, y: Array) -> bool:
+        if not keeps_denormals():
+            return False
+        run_kind(x, y)
+        return True
+
+    return run_if_kept
 
 
 def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
