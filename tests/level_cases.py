@@ -77,7 +77,7 @@ def try_level(level, cases):
         "lanes": {
             row.id: (
                 2 * row.columns[0] * row.vectors,
-                strip(LanesTile(row.element, 2, row.columns[0], row.vectors, 1)).assembly(),
+                strip(LanesTile(row.element, 2, row.columns[0], row.vectors, 1, True)).assembly(),
             )
             for row in lanes
         },

@@ -226,7 +226,9 @@ def test_equal_tasks_share_what_was_prepared():
 
 
 def test_new_shapes_of_a_known_dtype_compile_nothing(monkeypatch):
-    compute(task_2d(2, 3, 5, 5), *_normal(task_2d(2, 3, 5, 5)))
+    # One of each kind: pixels in the lanes, output channels in them, and read where they lie.
+    for task in (task_2d(2, 3, 5, 5), task_2d(64, 32, 9, 9), task_2d(64, 8, 40, 40, 1, 0)):
+        compute(task, *_normal(task))
 
     def refuse(self, **_options):
         raise AssertionError(f"{self} was compiled")
@@ -236,7 +238,10 @@ def test_new_shapes_of_a_known_dtype_compile_nothing(monkeypatch):
     one = Axis(1, 1, 1)
     for task in (
         task_2d(9, 17, 50, 30, 5, 2, stride=2),
-        task_2d(64, 8, 40, 40, 1, 0, is_relu=True),
+        task_2d(64, 8, 23, 50, 1, 0, is_relu=True),
+        task_2d(80, 7, 2, 3, 1, 0),
+        task_2d(64, 32, 8, 16),
+        task_2d(80, 64, 7, 7, 5, 2, groups=2),
         DirectTask(2, 3, 1, 1, (one, one, axis(100, 9, 1, 3, 4, 4)), "float32"),
         DirectTask(2, 1, 4, 5, (axis(6, 3), axis(7, 2), axis(8, 1)), "float32", fill=1.5),
     ):

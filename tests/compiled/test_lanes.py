@@ -7,6 +7,7 @@ import ctypes
 import numpy as np
 import pytest
 
+import faltung as ft
 from direct_oracle import axis, compute, shapes_of, task_2d
 from faltung.compiled import direct, machine
 from faltung.compiled._jit import available
@@ -33,13 +34,13 @@ def test_the_tile_fits_the_registers(row):
 
 
 LARGE = [
-    task_2d(64, 64, 30, 45),
+    task_2d(64, 64, 27, 35),
     task_2d(40, 41, 7, 7, groups=2, batch=2),
-    task_2d(33, 48, 29, 31, kernel=4, padding=3, stride=2, dilation=3),
+    task_2d(33, 48, 29, 31, kernel=4, padding=3, stride=2, dilation=2),
     task_2d(300, 32, 5, 3, is_relu=True),
-    task_2d(12, 32, 40, 17, kernel=13, padding=6),
+    task_2d(12, 32, 40, 17, kernel=7, padding=6),
     DirectTask(1, 1, 48, 32, (axis(5, 3, 2, 1, 1, 1), axis(6, 2), axis(40, 3, 3, 2)), "float32"),
-    DirectTask(1, 1, 96, 96, (Axis(1, 1, 1), Axis(1, 1, 1), axis(3000, 2, 1, 700)), "float32"),
+    DirectTask(1, 1, 96, 96, (Axis(1, 1, 1), Axis(1, 1, 1), axis(1500, 2, 1, 300)), "float32"),
 ]
 
 
@@ -51,7 +52,7 @@ def test_both_tiles_give_the_same_bits(monkeypatch, task, dtype):
         task.batch, task.groups, task.channels, task.filters, task.axes, dtype,
         is_relu=task.is_relu and dtype != "complex64",
     )  # fmt: skip
-    assert direct.row_of(task, task.sums) is find_lanes_row(task.sums.dtype)
+    assert direct.row_of(task) is find_lanes_row(task.sums.dtype)
     rng = np.random.default_rng(7)
     x_shape, weight_shape, _ = shapes_of(task)
     x, weight, bias = (
@@ -84,7 +85,7 @@ def test_blocks_are_turned_round(row):
 
 
 def test_a_tile_by_its_meaning_in_numpy():
-    shape = LanesTile(HERE[0].element, 2, 3, 2, 2)
+    shape = LanesTile(HERE[0].element, 2, 3, 2, 2, True)
     lanes, size = shape.element.lanes, shape.element.size
     rng = np.random.default_rng(1)
     x = rng.integers(-3, 4, (4, 9)).astype(shape.element.dtype)
@@ -109,10 +110,22 @@ def test_a_tile_by_its_meaning_in_numpy():
 
 def test_which_convolutions_belong_here():
     row = next(row for row in ROWS if row.id == "f32_lanes_14x2__avx512")
-    assert suits(64, 64, 9, row)
-    assert not suits(64, 64, 1, row)  # read where they lie
-    assert not suits(64, 4, 9, row)  # a quarter of a vector
-    assert not suits(3, 64, 9, row)  # 27 products do not pay for turning the sums round
+    small = task_2d(64, 64, 14, 14).axes
+    assert suits(64, 64, small, row)
+    assert not suits(64, 64, task_2d(64, 64, 14, 14, 1, 0).axes, row)  # read where they lie
+    assert not suits(64, 4, small, row)  # a quarter of a vector
+    assert not suits(3, 64, small, row)  # 27 products do not pay for turning the sums round
+    assert not suits(64, 64, task_2d(64, 64, 56, 56).axes, row)  # whole vectors of pixels
+    assert not suits(320, 256, task_2d(1, 1, 33, 33, padding=12, dilation=12).axes, row)
+
+
+@pytest.mark.skipif(not available(), reason="nothing is compiled here")
+def test_an_operator_serves_small_and_large_planes():
+    rng = np.random.default_rng(3)
+    operator = ft.Conv(rng.integers(-2, 3, (32, 40, 3, 3)).astype("f4"), algorithm="direct")
+    for size in (9, 50, 10, 51):
+        x = rng.integers(-3, 4, (1, 40, size, size)).astype("f4")
+        assert np.array_equal(operator(x), ft.conv(x, operator.weight, algorithm="stencil"))
 
 
 def tasks():

@@ -73,7 +73,7 @@ def facts(task: DirectTask) -> Facts:
     sums = task.sums
     if sums is None:
         return Facts("", task.macs, 0, 0, 0, f"there is no kernel for {task.dtype}")
-    row, cut = row_of(task, sums), _cut_of(task, sums)
+    row, cut = row_of(task), _cut_of(task, sums)
     rows, channels = sums.parts * task.filters, sums.parts * task.channels
     packed = prod(packed_shape(task.groups, rows, channels, task.kernel_taps, row))
     refusal = ""
@@ -94,10 +94,12 @@ def facts(task: DirectTask) -> Facts:
     )
 
 
-def row_of(task: DirectTask, sums: SumType) -> Row | LanesRow:
-    """The kernels that a task runs; they depend on its channels and kernel, not on its size."""
-    row, rows, channels = find_lanes_row(sums.dtype), task.filters, task.channels
-    if row is not None and suits(sums.parts * channels, sums.parts * rows, task.kernel_taps, row):
+def row_of(task: DirectTask) -> Row | LanesRow:
+    """The kernels that a task runs, and that its weights have to be packed for."""
+    sums = task.sums
+    assert sums is not None, task.dtype
+    row, filters = find_lanes_row(sums.dtype), sums.parts * task.filters
+    if row is not None and suits(sums.parts * task.channels, filters, task.axes, row):
         return row
     return find_row(sums.dtype)
 
@@ -112,7 +114,7 @@ class _Cut(NamedTuple):
 
 
 def _cut_of(task: DirectTask, sums: SumType) -> _Cut:
-    row, channels = row_of(task, sums), sums.parts * task.channels
+    row, channels = row_of(task), sums.parts * task.channels
     if isinstance(row, LanesRow):
         cut = lanes.schedule_of(task, sums, row)
         staged = cut.jobs * channels * cut.plane_size
@@ -138,7 +140,7 @@ def _lane_use(schedule: Schedule, shape: Shape, row: Row) -> float:
 
 
 class PackedWeights(NamedTuple):
-    """Weights and biases as the kernels of one row read them; they fit every input shape."""
+    """Weights and biases as the kernels of one row read them."""
 
     weights: NDArray[Any]
     biases: NDArray[Any]
@@ -156,12 +158,12 @@ def pack(
 ) -> PackedWeights:
     """Weights of shape (O, C / groups, *kernel) and biases of shape (O,), as kernels read them.
 
-    They serve every task with the same channels, groups, kernel and dtype. The arrays have the
-    task's dtype, in native byte order. Results that are scattered have pixels in the lanes.
+    They serve every task with the same channels, groups, kernel, dtype and `row_of`. The arrays
+    have the task's dtype, in native byte order. What is scattered has pixels in the lanes.
     """
     sums = task.sums
     assert sums is not None, task.dtype
-    row = find_row(sums.dtype) if is_scattered else row_of(task, sums)
+    row = find_row(sums.dtype) if is_scattered else row_of(task)
     packed, is_finite = pack_weights(weight, task.groups, task.dtype, sums, row)
     biases = pack_bias(bias, task.filters * sums.parts, task.groups, task.dtype, sums, row)
     return PackedWeights(packed, biases, bias is not None, row, is_finite)
@@ -190,7 +192,7 @@ def packing_runner(task: DirectTask, x: NDArray[Any], y: NDArray[Any], has_bias:
     """
     sums = task.sums
     assert sums is not None, task.dtype
-    return runner(task, x, y, row_of(task, sums), has_bias, packs=True)
+    return runner(task, x, y, row_of(task), has_bias, packs=True)
 
 
 def run(task: DirectTask, x: NDArray[Any], packed: PackedWeights, y: NDArray[Any]) -> None:

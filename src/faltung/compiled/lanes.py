@@ -24,7 +24,7 @@ from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
 from faltung.compiled.lanes_schedule import LanesRow, LanesSchedule, cells_of, make_schedule
 from faltung.compiled.lanes_store import store_pixels
-from faltung.compiled.lanes_tile import STORE, strip
+from faltung.compiled.lanes_tile import STORE, LanesTile, strip
 from faltung.compiled.memory import address_of
 from faltung.compiled.packing import pack_fill, packing_of
 from faltung.compiled.schedule import Shape
@@ -45,6 +45,12 @@ def _shape_of(task: DirectTask, sums: SumType) -> Shape:
     return Shape(
         task.batch, task.groups, sums.parts * task.channels, sums.parts * task.filters, task.axes
     )
+
+
+def _strip_of(tile: LanesTile, row: LanesRow) -> int:
+    """The address of a strip; those for other widths are compiled beside it, once for all sizes."""
+    found = {columns: address_of(strip(tile._replace(columns=columns))) for columns in row.columns}
+    return found[tile.columns]
 
 
 @lru_cache(maxsize=256)
@@ -129,7 +135,7 @@ def _words_of(
         words.ENTER: address_of(at.enter_lanes),
         words.STAGE: address_of(stage_job),
         words.SWEEP: address_of(at.sweep_lanes),
-        words.WIDE: address_of(strip(tile)),
+        words.WIDE: _strip_of(tile, row),
         words.FINISH: address_of(finish(sums.dtype, sums.memory)),
         at.STRIDE_D: task.axes[0].stride,
         at.STRIDE_H: task.axes[1].stride,
@@ -139,7 +145,7 @@ def _words_of(
         at.KEPT_D: schedule.box[1] * schedule.row_size if schedule.is_kept else 0,
         at.KEPT_H: schedule.row_size if schedule.is_kept else 0,
         at.VECTORS: tile.vectors,
-        at.REST: address_of(strip(rest)) if schedule.blocks % tile.vectors else 0,
+        at.REST: _strip_of(rest, row) if schedule.blocks % tile.vectors else 0,
         STORE: address_of(store_pixels(element)),
         at.TURNED_PITCH: schedule.turned_pitch,
         at.ALL_BOXES: task.batch * task.groups * prod(counts),

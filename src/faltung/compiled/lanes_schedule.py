@@ -1,7 +1,6 @@
 """How a convolution with output channels in the lanes is cut: rows, tile, boxes; integers only.
 
-Which convolutions it is for depends on channels, kernel and dtype alone, because weights are packed
-for it; all else here decides speed and memory, never a bit of the result.
+All of it decides speed and memory, never a bit of the result.
 """
 
 from __future__ import annotations
@@ -30,6 +29,8 @@ __all__ = ["LanesRow", "LanesSchedule", "cells_of", "find_lanes_row", "make_sche
 _LEAST_TAPS = 160
 """Products of a sum that pay for turning the sums round."""
 _LEAST_LANES_USED = 0.75
+_MOST_PIXELS = 1300
+_LONG_ROW = 14  # of which cells far apart would be staged for each other's sake
 _BLOCK_WORDS = 64
 _L2_BYTES = 1 << 20  # of staged cells and of weights that are used again for each row of tiles
 _SUMS_BYTES = 16 << 10  # of a box, that may stay in L1 beside weights
@@ -37,8 +38,8 @@ _RANGE_BYTES = 384 << 10  # of weights that all tiles of a box go through
 _JOB_CYCLES = 4000  # that handing out a job costs, waiting at the end included
 _TILE_CYCLES = 30  # beside its taps: what is set up for a tile and added at the end of a chunk
 
-# Vectors and runs of the tile by level. AVX-512 has 32 registers: 28 sums, 2 vectors of weights, one
-# cell; rows of 8, 16 or 32 pixels are better cut into runs of 4. AVX2 has 16: 12 sums, 2 and one.
+# Vectors and runs of the tile by level. AVX-512 has 32 registers: 28 sums, 2 vectors of weights and
+# a cell; rows of 8, 16 or 32 pixels are better cut into runs of 4. AVX2 has 16: 12 sums, 2 and one.
 # The generic row needs room for products that are not yet added. The guarding test is in
 # tests/compiled/test_variants.py.
 _LEVELS = {"avx512": (64, 2, (7, 4)), "avx2": (32, 2, (3,)), "generic": (16, 2, (2,))}
@@ -97,13 +98,24 @@ def find_lanes_row(dtype: str) -> LanesRow | None:
     return None
 
 
-def suits(channels: int, filters: int, kernel_taps: int, row: LanesRow) -> bool:
-    """Whether sums of so many channels and taps for so many filters belong here."""
-    filled = round_up(filters, row.rows)
+def suits(channels: int, filters: int, axes: tuple[Axis, Axis, Axis], row: LanesRow) -> bool:
+    """Whether a convolution belongs here.
+
+    On planes of 7², 14² and 28² pixels the other tile has rests of vectors, and copies of rows for
+    each column of the kernel: it is 1.1 to 1.4 times as slow. On larger planes both are as fast
+    where the machine is idle, and this one, which loads more, is slower where it is not.
+    """
+    axis_d, axis_h, axis_w = axes
+    kernel_taps = axis_d.kernel * axis_h.kernel * axis_w.kernel
+    pixels = axis_d.outputs * axis_h.outputs * axis_w.outputs
+    beyond = (axis_w.kernel - 1) * axis_w.dilation
+    is_far = axis_w.outputs > _LONG_ROW and 3 * beyond > 2 * axis_w.outputs * axis_w.stride
     return (
         kernel_taps > 1
+        and pixels <= _MOST_PIXELS
+        and not is_far
         and channels * kernel_taps >= _LEAST_TAPS
-        and filters >= _LEAST_LANES_USED * filled
+        and filters >= _LEAST_LANES_USED * round_up(filters, row.rows)
         and kernel_taps * row.rows * row.element.size <= _L2_BYTES
     )
 
@@ -160,7 +172,9 @@ def _best_tile(shape: Shape, row: LanesRow) -> LanesTile:
         strips, runs = (1, height) if width <= columns else (height, -(-width // columns))
         return strips * (runs // 2 * cycles(2 * columns) + runs % 2 * cycles(columns))
 
-    return LanesTile(row.element, 2, min(row.columns, key=all_cycles), vectors, axis_w.stride)
+    columns = min(row.columns, key=all_cycles)
+    weights = shape.rows * shape.channels * _taps(shape) * row.element.size
+    return LanesTile(row.element, 2, columns, vectors, axis_w.stride, weights > _L2_BYTES)
 
 
 def _taps(shape: Shape) -> int:

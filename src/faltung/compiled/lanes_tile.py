@@ -50,6 +50,8 @@ class LanesTile(NamedTuple):
         Vectors of output channels for each pixel.
     stride : int
         Cells from one pixel of a run to the next.
+    asks_ahead : bool
+        Whether weights are asked for before they are wanted, because they come from beyond L2.
     """
 
     element: Element
@@ -57,12 +59,7 @@ class LanesTile(NamedTuple):
     columns: int
     vectors: int
     stride: int
-
-    @property
-    def id(self) -> str:
-        """``f32_lanes_2x7x2_s1``: what tells its machine code apart on one level."""
-        short = self.element.dtype.replace("float", "f").replace("uint", "u")
-        return f"{short}_lanes_{self.groups}x{self.columns}x{self.vectors}_s{self.stride}"
+    asks_ahead: bool
 
     @property
     def pixel_size(self) -> int:
@@ -83,7 +80,8 @@ def _sum_taps(machine: Any, shape: LanesTile, values: Any) -> Any:
         factors: list[Value] = []
         for _ in range(shape.vectors):
             factors.append(machine.load(place))
-            machine.prefetch(machine.plus(place, ahead))
+            if shape.asks_ahead:
+                machine.prefetch(machine.plus(place, ahead))
             place = machine.plus(place, weight_step)
         results: list[Value] = []
         for _group in range(shape.groups):

@@ -48,17 +48,18 @@ def with_strips(schedule: Schedule, shape: Shape, row: Row) -> Schedule:
 
 
 def _fetches(schedule: Schedule, shape: Shape) -> int:
-    """Lines asked for at each channel; the first blocks together make FETCHES_A_TILE of it."""
+    """Lines asked for at each channel; the first blocks together make FETCHES_A_TILE of it.
+
+    By channels alone, as all that chooses a kernel: so new sizes of the input compile nothing.
+    """
     if shape.channels <= _FEW_CHANNELS:
         return 0
-    blocks = min(schedule.blocks, schedule.blocks_a_part)
-    return 4 if blocks < 2 else 2 if blocks < 4 else 1
+    return 4 if schedule.blocks < 2 else 2 if schedule.blocks < 4 else 1
 
 
 def strip_jobs(schedule: Schedule, shape: Shape, row: Row) -> tuple[Job, Job, Job]:
     """The jobs for strips of wide, of narrow and of single-row tiles."""
-    blocks = min(schedule.blocks, schedule.blocks_a_part)
-    packs = shape.channels > _FEW_CHANNELS and blocks > 1
+    packs = shape.channels > _FEW_CHANNELS and schedule.blocks > 1
     return (
         strip(row.wide, packs, _fetches(schedule, shape)),
         strip(row.narrow, packs, 0),

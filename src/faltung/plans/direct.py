@@ -82,7 +82,23 @@ def seconds(problem: Problem) -> float:
     return _cost.seconds(name, cost(problem))
 
 
-def prepare(problem: Problem, operands: Operands) -> direct.PackedWeights | None:
+class Prepared:
+    """Weights and bias, packed for each kind of kernels that an input's size asks for."""
+
+    def __init__(self, weight: Array, bias: Array | None) -> None:
+        self._weight, self._bias = weight, bias
+        self._packed: dict[Any, direct.PackedWeights] = {}
+
+    def packed(self, task: direct.DirectTask) -> direct.PackedWeights:
+        """As the kernels of a task read them."""
+        row = direct.row_of(task)
+        packed = self._packed.get(row)
+        if packed is None:
+            packed = self._packed[row] = direct.pack(self._weight, task, self._bias)
+        return packed
+
+
+def prepare(problem: Problem, operands: Operands) -> Prepared | None:
     """Pack the weights; None where their values have to go another way."""
     if not _jit.available():
         return None
@@ -91,17 +107,18 @@ def prepare(problem: Problem, operands: Operands) -> direct.PackedWeights | None
     bias = operands.bias
     if bias is not None:
         bias = np.ascontiguousarray(bias, problem.dtype)
-    packed = direct.pack(weight, _task_of(problem), bias)
+    prepared = Prepared(weight, bias)
     # On staged padding a weight that is not finite would make a NaN of a cell that is not there.
-    return packed if packed.is_finite else None
+    return prepared if prepared.packed(_task_of(problem)).is_finite else None
 
 
 def shortcut(
-    problem: Problem, x: Array, y: Array, packed: direct.PackedWeights
+    problem: Problem, x: Array, y: Array, prepared: Prepared
 ) -> Callable[[Array, Array], bool] | None:
     """What computes y from x for arrays of these strides; it tells whether it could."""
     if problem.recipe.is_blank:
         return None
+    packed = prepared.packed(_task_of(problem))
     run_kind = direct.runner(_task_of(problem), x, y, packed.row, packed.has_bias)
     weights, biases = packed.weights, packed.biases
     return lambda x, y: not run_kind(x, y, weights, biases)
@@ -125,7 +142,7 @@ def packing_shortcut(
     return lambda x, y, weight, bias: not run_kind(x, y, weight, bias)
 
 
-def run(problem: Problem, x: Array, packed: direct.PackedWeights, y: Array) -> None:
+def run(problem: Problem, x: Array, prepared: Prepared, y: Array) -> None:
     """Compute y from x, both in canonical order."""
     axes = cast("tuple[SlidingAxis, ...]", problem.recipe.axes)
     if problem.recipe.is_blank:
@@ -135,10 +152,10 @@ def run(problem: Problem, x: Array, packed: direct.PackedWeights, y: Array) -> N
             return
         x, y, axes = clear_part(x, y, axes, boxes)
     if x.dtype == problem.dtype and x.flags.aligned:
-        _run_box(problem, axes, x, packed, y)
+        _run_box(problem, axes, x, prepared, y)
     else:
         run_converted(
-            problem, axes, x, y, lambda *box: _run_box(problem, box[0], box[1], packed, box[2])
+            problem, axes, x, y, lambda *box: _run_box(problem, box[0], box[1], prepared, box[2])
         )
 
 
@@ -146,14 +163,14 @@ def _run_box(
     problem: Problem,
     axes: tuple[SlidingAxis, ...],
     x: Array,
-    packed: direct.PackedWeights,
+    prepared: Prepared,
     y: Array,
 ) -> None:
     if axes is problem.recipe.axes and len(x) == problem.recipe.batch:
         task = _task_of(problem)
     else:
         task = _make_task(problem, axes, len(x))
-    direct.run(task, x, packed, y)
+    direct.run(task, x, prepared.packed(task), y)
 
 
 def _task_of(problem: Problem) -> direct.DirectTask:
