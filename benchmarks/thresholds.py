@@ -36,11 +36,18 @@ def crossings() -> Iterator[tuple[str, list[Case]]]:
     """What crosses, and problems from one side to the other."""
     yield (
         "image, direct: channels",
-        [(f"{c} channels", dense(c, c, 3, 3), (1, c, 112, 112)) for c in (1, 2, 4, 8, 16)],
+        [(f"{c} channels", dense(c, c, 3, 3), (1, c, 112, 112)) for c in (1, 3, 5, 8, 12, 16, 20)],
     )
     yield (
         "image, direct: filters of one channel",
-        [(f"{f} filters", dense(1, f, 5, 5), (1, 1, 128, 128)) for f in (1, 4, 8, 32)],
+        [(f"{f} filters", dense(1, f, 5, 5), (1, 1, 128, 128)) for f in (1, 4, 8, 16, 32)],
+    )
+    yield (
+        "image, direct: channels of a group",
+        [
+            (f"{c} of 32 groups", dense(c, 32 * c, 3, 3, groups=32), (1, 32 * c, 28, 28))
+            for c in (1, 2, 6, 12, 20)
+        ],
     )
     yield (
         "image, fft: kernel",

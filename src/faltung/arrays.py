@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from reprlib import repr as short_repr
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from faltung._array_sums import Missing, Windows, correlate, correlate_valid
 from faltung._door import door
 from faltung._plain import as_scalar_of, choice, window_padding
 from faltung.errors import DTypeError, ShapeError, WindowError
 from faltung.geometry.arguments import as_int, as_ints
 from faltung.geometry.border import canonical_mode
-from faltung.operators._arrays import as_array, check_cast, check_out, joint_dtype
+from faltung.operators._arrays import as_array, check_cast, check_out, joint_dtype, wider_dtype
 from faltung.operators._checks import as_flag
-from faltung.operators.conv import conv
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints, Shape
 
 __all__ = ["filter_array"]
-
-
-class Windows(NamedTuple):
-    """How the windows lie over an array."""
-
-    axes: Shape
-    padding: tuple[tuple[int, int], ...]
-    stride: Shape
-    mode: str
-    fill: Any
-    is_flipped: bool
 
 
 @door
@@ -126,21 +115,28 @@ def filter_array(
     wanted = natural if dtype is None else check_cast(natural, dtype)
     if windows.mode == "constant":
         windows = windows._replace(fill=as_scalar_of(wanted, cval, "cval"))
-    valid = _valid(array, mask, has_missing)
+    missing = Missing(_as_mask(array, mask), has_missing and array.dtype.kind not in "biu")
     shape = _result_shape(array.shape, windows)
     if out is not None:
         check_out(out, shape, wanted)
-    if valid is None:
-        result = _correlate(array, weights, windows, wanted, out)
-        if result is out:
-            return result
+    if missing.mask is None and not missing.ignores_nan:
+        result = correlate(array, weights, windows, wanted, out)
     else:
-        result = _correlate_valid(array, weights, valid, windows, natural)
+        working = _working_dtype(wider_dtype(natural, wanted))
+        result = correlate_valid(array, weights, windows, missing, working, out)
+    if result is out:
+        return result
+    with np.errstate(all="ignore"):
         result = result.astype(wanted, copy=False)
     if out is None:
         return result
     np.copyto(out, result)
     return out
+
+
+def _working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """What sums are scaled in before they are rounded: no less than float32."""
+    return np.dtype(np.float32) if dtype.itemsize == 2 else dtype
 
 
 def _windows(
@@ -209,74 +205,16 @@ def _result_shape(shape: Shape, windows: Windows) -> Shape:
     return tuple(result)
 
 
-def _valid(x: Array, mask: ArrayLike | None, ignores_nan: bool) -> Array | None:
-    """Where cells are valid, or None if all are."""
-    valid = None
-    if mask is not None:
-        valid = as_array(mask, "mask")
-        if valid.dtype != bool:
-            raise DTypeError(
-                f"mask has dtype {valid.dtype}, expected bool", "True marks a valid cell"
-            )
-        try:
-            valid = np.broadcast_to(valid, x.shape)
-        except ValueError:
-            raise ShapeError(
-                f"mask has shape {valid.shape}, which does not broadcast to x {x.shape}"
-            ) from None
-    if ignores_nan and x.dtype.kind not in "biu":
-        is_number = ~np.isnan(x)
-        valid = is_number if valid is None else valid & is_number
-    return None if valid is None or valid.all() else valid
-
-
-def _correlate(
-    x: Array, kernel: Array, windows: Windows, dtype: np.dtype[Any], out: Array | None = None
-) -> Array:
-    """The plain sums, in `out` if it can be seen as a batch of samples."""
-    last = tuple(range(x.ndim - kernel.ndim, x.ndim))
-    moved = np.moveaxis(x, windows.axes, last)
-    batch, spatial = moved.shape[: last[0]], moved.shape[last[0] :]
-    target = None if out is None else _as_samples(np.moveaxis(out, windows.axes, last), last[0])
-    result = conv(
-        moved.reshape(-1 if moved.size else 0, 1, *spatial),
-        kernel[None, None],
-        stride=windows.stride,
-        padding=windows.padding,
-        padding_mode=windows.mode,
-        padding_value=windows.fill,
-        flip=windows.is_flipped,
-        dtype=dtype,
-        out=target,
-    )
-    if target is not None and out is not None:
-        return out
-    result = result.reshape(*batch, *result.shape[2:])
-    return np.moveaxis(result, last, windows.axes)
-
-
-def _as_samples(array: Array, lead: int) -> Array | None:
-    """The array with its first axes as one, and a channel; None where that takes a copy."""
-    samples = array.reshape(-1 if array.size else 0, 1, *array.shape[lead:])
-    return samples if np.may_share_memory(samples, array) else None
-
-
-def _correlate_valid(
-    x: Array, kernel: Array, valid: Array, windows: Windows, dtype: np.dtype[Any]
-) -> Array:
-    """The sums over valid cells, scaled up for the missing ones."""
-    is_double = dtype.itemsize // (2 if dtype.kind == "c" else 1) == 8
-    real: np.dtype[np.floating[Any]] = np.dtype(np.float64 if is_double else np.float32)
-    magnitudes = np.abs(kernel.astype(np.result_type(kernel, real)))
-    # A weight that is not finite shows in the sum itself; here it would only spread.
-    magnitudes = np.where(np.isfinite(magnitudes), magnitudes, 0).astype(real)
-    sums = _correlate(np.where(valid, x, 0).astype(x.dtype), kernel.astype(dtype), windows, dtype)
-    # Constants beyond the edge are valid cells; under "blank" their windows are 0 anyway.
-    border = {"zeros": "constant", "blank": "constant"}.get(windows.mode, windows.mode)
-    seen = windows._replace(mode=border, fill=1 if border == "constant" else 0)
-    present = _correlate(valid.astype(real), magnitudes, seen, real)
-    whole = magnitudes.sum(dtype=real)
-    # As near to the whole as rounding, nothing is missing: the sum stays as it is, bit for bit.
-    is_whole = np.abs(present - whole) <= kernel.size * float(np.finfo(real).eps) * whole
-    with np.errstate(all="ignore"):
-        return (sums * np.where(is_whole, 1, whole / present)).astype(dtype)
+def _as_mask(x: Array, mask: ArrayLike | None) -> Array | None:
+    """The mask in the shape of x, None for none."""
+    if mask is None:
+        return None
+    valid = as_array(mask, "mask")
+    if valid.dtype != bool:
+        raise DTypeError(f"mask has dtype {valid.dtype}, expected bool", "True marks a valid cell")
+    try:
+        return np.broadcast_to(valid, x.shape)
+    except ValueError:
+        raise ShapeError(
+            f"mask has shape {valid.shape}, which does not broadcast to x {x.shape}"
+        ) from None

@@ -31,6 +31,7 @@ def test_a_table_and_json(tmp_path, capsys):
     assert all(figure["blocks"] == 1 for figure in case["contenders"].values())
     assert case["ratio"] > 0
     assert case["peak_flops"] > 0
+    assert found["partial"] is False
     assert found["machine"]["versions"]["scipy"]
     assert found["families"][0]["worst"] == case["case"]
 
@@ -41,6 +42,43 @@ def test_several_runs(tmp_path, capsys):
     (case,) = json.loads(path.read_text())["cases"]
     assert len(case["ratios_of_runs"]) == 3
     assert case["ratio"] == sorted(case["ratios_of_runs"])[1]
+
+
+def interrupted_after(count, measure):
+    """`measure` for some cases, then what Ctrl-C does."""
+    measured = []
+
+    def run(case, *arguments, **options):
+        if len(measured) == count:
+            raise KeyboardInterrupt
+        measured.append(case)
+        return measure(case, *arguments, **options)
+
+    return run
+
+
+@pytest.mark.parametrize(("runs", "count", "cases"), [("1", 2, 2), ("2", 5, 4), ("2", 3, 3)])
+def test_an_interrupt_keeps_what_was_measured(runs, count, cases, tmp_path, capsys, monkeypatch):
+    path, chart = tmp_path / "found.json", tmp_path / "chart.svg"
+    monkeypatch.setattr(measuring, "measure", interrupted_after(count, measuring.measure))
+    command = ["bench", "tiny", "--peers", "numpy", "--rounds", "1", "--runs", runs]
+    assert main([*command, "--json", str(path), "--chart", str(chart)]) == 130
+    printed = capsys.readouterr()
+    assert printed.err.count("interrupted") == 1
+    assert "the worst first" in printed.out
+    found = json.loads(path.read_text())
+    assert found["partial"] is True
+    assert len(found["cases"]) == cases
+    assert not chart.exists()
+
+
+def test_an_interrupt_before_anything_was_measured(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "found.json"
+    path.write_text("older figures")
+    monkeypatch.setattr(measuring, "measure", interrupted_after(0, measuring.measure))
+    assert main([*TINY, "--json", str(path)]) == 130
+    assert capsys.readouterr().out == ""
+    assert path.read_text() == "older figures"
 
 
 def test_a_chart(tmp_path, capsys):

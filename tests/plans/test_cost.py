@@ -147,6 +147,8 @@ def test_crossings_lie_where_they_were_measured():
         return operator.describe(shape).algorithm
 
     few, many = ft.Conv((2, 2, 3, 3), padding=1), ft.Conv((32, 32, 3, 3), padding=1)
+    grouped = ft.Conv((192, 6, 3, 3), groups=32, padding=1)
+    assert chosen(grouped, (1, 192, 28, 28)) == "image"
     assert chosen(few, (1, 2, 112, 112)) == "image"
     assert chosen(many, (1, 32, 112, 112)) == "direct"
     unfold = ft.Unfold((3, 3), padding=1)

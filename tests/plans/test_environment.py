@@ -4,7 +4,10 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from faltung.plans import _environment
 
 CODE = """
 import ctypes
@@ -34,3 +37,27 @@ print("kept")
 def test_flush_to_zero_of_others_is_left_aside():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "kept", done.stderr
+
+
+def test_a_quiet_call_hides_warnings_from_everybody_and_only_meanwhile():
+    seen, infinite = [], np.array([np.inf])
+
+    def subtract():
+        seen.append(infinite - infinite)
+
+    with np.errstate(all="raise"):
+        _environment.quietly(subtract)
+        _environment.quietly(_environment.quietly, subtract)  # as a signal's handler may
+        with pytest.raises(FloatingPointError):
+            subtract()
+    assert len(seen) == 2
+    assert np.isnan(seen).all()
+
+
+def test_what_a_quiet_call_raises_comes_through():
+    def fail():
+        raise MemoryError("words")
+
+    for _ in range(2):
+        with pytest.raises(MemoryError, match="words"):
+            _environment.quietly(fail)

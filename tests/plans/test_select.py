@@ -17,7 +17,7 @@ from faltung.plans import _select
 HIGHEST = Settings("highest", False)
 
 
-def bound_conv(shape=(1, 8, 32, 32), filters=8, kernel=3, dtype="float32", **parameters):
+def bound_conv(shape=(1, 24, 32, 32), filters=24, kernel=3, dtype="float32", **parameters):
     record = ft.conv.record
     groups = parameters.get("groups", 1)
     weight = (filters, shape[1] // groups, kernel, kernel)
@@ -94,7 +94,7 @@ def test_reproducible_takes_the_direct_plan_at_any_size():
 
 def test_values_that_a_plan_declines_go_to_the_next():
     bound = bound_conv()
-    weight = np.ones((8, 8, 3, 3), np.float32)
+    weight = np.ones((24, 24, 3, 3), np.float32)
     operands = _select.Operands(weight)
     assert _select.prepare(bound.problem, bound.plan, operands).algorithm.name == "direct"
     weight[0, 0, 0, 0] = np.inf
@@ -120,7 +120,7 @@ UNLOADED = """
 import sys
 import numpy as np, faltung as ft
 small = np.ones((1, 1, 6, 8), "f4"), np.ones((1, 1, 1, 2), "f4")
-large = np.ones((1, 8, 64, 64), "f4"), np.ones((8, 8, 3, 3), "f4")
+large = np.ones((1, 24, 64, 64), "f4"), np.ones((24, 24, 3, 3), "f4")
 def plans():
     return [ft.Conv(w).describe(x.shape).algorithm for x, w in (small, large)]
 before = plans()

@@ -277,10 +277,13 @@ def processor_name() -> str:
     return names[0] if names else platform.processor()
 
 
-def as_json(machine: dict[str, Any], results: Sequence[CaseResult]) -> dict[str, Any]:
-    """All that was found."""
+def as_json(
+    machine: dict[str, Any], results: Sequence[CaseResult], *, is_partial: bool = False
+) -> dict[str, Any]:
+    """All that was found; `is_partial` where somebody has ended the measuring before all was."""
     return {
         "machine": machine,
+        "partial": is_partial,
         "families": [asdict(row) for row in by_family(results)],
         "cases": [result.to_dict() for result in results],
     }

@@ -7,7 +7,8 @@ same number of threads, and take turns in blocks of ten milliseconds; ratios
 are of the best quarter of the blocks, with those of the medians beside them.
 
 Without names everything is measured. A name is a case, a family, or a part of
-a case's name.
+a case's name. After Ctrl-C the cases that were finished are shown, and written
+as JSON that says it is partial.
 """
 
 from __future__ import annotations
@@ -81,12 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
     for name, reason in missing.items():
         note(f"{name} is left out: {reason}")
     facts = machine_facts(threads, (peer.package for peer in peers))
-    results = _measure(cases, peers, threads, arguments)
+    results, interrupt = _measure(cases, peers, threads, arguments)
     titles = {peer.name: peer.title for peer in peers}
-    _show(results, titles, facts)
-    found = as_json(facts, results)
-    if arguments.json:
+    if results:
+        _show(results, titles, facts)
+    found = as_json(facts, results, is_partial=interrupt is not None)
+    if arguments.json and results:
         arguments.json.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
+    if interrupt is not None:
+        raise interrupt
     if arguments.chart:
         from faltung.bench.chart import save_chart
 
@@ -119,7 +123,8 @@ def _checked(arguments: argparse.Namespace) -> int:
 
 def _measure(
     cases: Sequence[Case], peers: list[Peer], threads: int, arguments: argparse.Namespace
-) -> list[CaseResult]:
+) -> tuple[list[CaseResult], KeyboardInterrupt | None]:
+    """The cases that were finished, and what has ended the measuring before all were."""
     from faltung.bench.measuring import measure
     from faltung.bench.peak import make_peak
     from faltung.bench.results import middle_run
@@ -127,11 +132,15 @@ def _measure(
 
     peak = make_peak(threads)
     found: dict[str, list[CaseResult]] = {case.name: [] for case in cases}
-    for case in tracked([*cases] * arguments.runs, "measuring"):
-        found[case.name].append(
-            measure(case, peers, rounds=arguments.rounds, seconds=arguments.seconds, peak=peak)
-        )
-    return [middle_run(runs) for runs in found.values()]
+    interrupt = None
+    try:
+        for case in tracked([*cases] * arguments.runs, "measuring"):
+            found[case.name].append(
+                measure(case, peers, rounds=arguments.rounds, seconds=arguments.seconds, peak=peak)
+            )
+    except KeyboardInterrupt as reason:
+        interrupt = reason
+    return [middle_run(runs) for runs in found.values() if runs], interrupt
 
 
 def _list(cases: Sequence[Case]) -> int:

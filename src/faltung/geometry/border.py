@@ -76,6 +76,8 @@ def source_index(mode: str, positions: IndexArray, size: int) -> IndexArray:
             f"padding_mode {mode!r} has nothing to repeat on an axis of size 0",
             "Use padding_mode 'zeros' or 'constant'",
         )
+    if positions.size and positions.min() >= 0 and positions.max() < size:
+        return positions  # of long axes most parts lie inside, and division takes its time
     if mode == "edge" or size == 1:
         return np.clip(positions, 0, size - 1)
     if mode == "wrap":

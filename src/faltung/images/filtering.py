@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -16,13 +18,23 @@ from faltung.geometry.window import axis_windows
 from faltung.images._arguments import as_anchor, as_picture
 from faltung.operators._arrays import as_array, is_known_dtype
 from faltung.operators._checks import as_flag
+from faltung.operators._shortcut import key_of, typed
 from faltung.operators.conv import conv
-from faltung.plans._pictures import filter_rounded
-from faltung.plans._rounded_products import filter_by_factors
+from faltung.plans._pictures import rounding_filter
+from faltung.plans._rounded_products import filter_by_factors, may_have_factors
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints
 
 __all__ = ["filter_image"]
+
+Filter: TypeAlias = Callable[[Array], Array | None]
+"""From a picture to the result; None for one that has to go another way."""
+
+MOST_KEY = 2**11
+"""Bytes of a kernel that are looked up: a twentieth of what is checked and packed instead."""
+KEPT = 256
+"""Calls that are remembered, with packed kernels."""
+_known: dict[Any, Filter] = {}
 
 
 @door
@@ -94,6 +106,10 @@ def filter_image(
            [  0, 255, 255,   0],
            [  0, 255, 255,   0]], dtype=uint8)
     """
+    key = _key_of(image, kernel, (border, cval, anchor, flip, stride, normalize, dtype))
+    known = None if key is None else _known.get(key)
+    if known is not None and (filtered := known(cast("Array", image))) is not None:
+        return filtered
     picture, weights = as_picture(image, "filter_array"), as_array(kernel, "kernel")
     _check_kernel(weights)
     target = _target(picture, weights, dtype)
@@ -110,12 +126,15 @@ def filter_image(
         "flip": is_flipped,
     }
     bank = weights.astype(working)[None, None]
+    whole: Filter | None = None
     if working == target == picture.dtype and window["stride"][1] == 1 and picture.size:
-        return _filter_pixels(picture, bank, window)
-    if working == np.float64 and target == picture.dtype:
-        rounded = _filter_rounded(picture, bank[0, 0], window)
-        if rounded is not None:
-            return rounded
+        whole = _pixel_filter(picture, bank, window)
+    elif working == np.float64 and target == picture.dtype and picture.size:
+        whole = _rounding_filter(picture, bank[0, 0], window)
+    if whole is not None and (filtered := whole(picture)) is not None:
+        if key is not None and picture is image:
+            _remember(key, whole)
+        return filtered
     planes = picture[:, :, None] if picture.ndim == 2 else picture
     rows, columns = (
         -(-n // step) for n, step in zip(picture.shape, window["stride"], strict=False)
@@ -128,7 +147,26 @@ def filter_image(
     return result[:, :, 0] if picture.ndim == 2 else result
 
 
-def _filter_pixels(picture: Array, bank: Array, window: dict[str, Any]) -> Array:
+def _key_of(image: object, kernel: object, options: tuple[object, ...]) -> Any:
+    """What settles a call but the pixels, or None where that takes a closer look."""
+    if type(kernel) is not np.ndarray or kernel.nbytes > MOST_KEY or kernel.dtype.hasobject:
+        return None
+    call = key_of((image,), {})
+    key = call, kernel.shape, kernel.dtype, kernel.tobytes(), *map(typed, options)
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return None if call is None else key
+
+
+def _remember(key: Any, whole: Filter) -> None:
+    if len(_known) >= KEPT:
+        _known.clear()
+    _known[key] = whole
+
+
+def _pixel_filter(picture: Array, bank: Array, window: dict[str, Any]) -> Filter:
     """All channels at once: the last axis of a picture in colour is one that no window moves on."""
     if picture.ndim == 3:
         bank = bank[..., None]
@@ -137,14 +175,11 @@ def _filter_pixels(picture: Array, bank: Array, window: dict[str, Any]) -> Array
             "stride": (*window["stride"], 1),
             "padding": (*window["padding"], (0, 0)),
         }
-    filtered: Array = conv(picture[None, None], bank, **window)[0, 0]
-    return filtered
+    return lambda picture: conv(picture[None, None], bank, **window)[0, 0]
 
 
-def _filter_rounded(picture: Array, kernel: Array, window: dict[str, Any]) -> Array | None:
+def _rounding_filter(picture: Array, kernel: Array, window: dict[str, Any]) -> Filter | None:
     """A picture of integers, if compiled code can round what it stores."""
-    if picture.size == 0:
-        return None
     others = picture.ndim - 2
     windows = axis_windows(
         picture.ndim,
@@ -159,10 +194,17 @@ def _filter_rounded(picture: Array, kernel: Array, window: dict[str, Any]) -> Ar
         kernel = kernel[::-1, ::-1]
     fill = float(window["padding_value"])
     is_blank = window["padding_mode"] == "blank"
-    by_factors = None if is_blank else filter_by_factors(picture, kernel, axes, fill)
-    if by_factors is not None:
-        return by_factors
-    return filter_rounded(picture, kernel, axes, fill, is_blank)
+    rounding = partial(rounding_filter, kernel=kernel, axes=axes, fill=fill, is_blank=is_blank)
+    if is_blank or not may_have_factors(picture, kernel, axes):
+        return rounding(picture)
+
+    def by_factors(picture: Array) -> Array | None:
+        filtered = filter_by_factors(picture, kernel, axes, fill)
+        if filtered is not None or (whole := rounding(picture)) is None:
+            return filtered
+        return whole(picture)
+
+    return by_factors
 
 
 def _check_kernel(kernel: Array) -> None:

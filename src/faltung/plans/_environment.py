@@ -7,10 +7,15 @@ set their own environment; what runs in NumPy is given the default one here.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import Context
+from typing import Any
 
-__all__ = ["default_environment", "keeps_denormals"]
+import numpy as np
+
+__all__ = ["default_environment", "keeps_denormals", "quietly"]
 
 _SMALLEST = 5e-324
 _ONE = 1.0
@@ -42,3 +47,28 @@ def _restored() -> Iterator[None]:
         yield
     finally:
         library.fesetenv(before)
+
+
+class _Quiet(threading.local):
+    """A context for each thread, in which NumPy does not warn."""
+
+    def __init__(self) -> None:
+        context = Context()
+        context.run(np.seterr, all="ignore")
+        self.run = context.run
+
+
+_quiet = _Quiet()
+
+
+def quietly(function: Callable[..., None], *arguments: Any) -> None:
+    """Call a function that NumPy's warnings are nothing for, and that may be called twice.
+
+    It sees no context variables. A context that is there costs 0.1 us, `numpy.errstate` 0.7 us of
+    the 4 us that the smallest calls take.
+    """
+    try:
+        _quiet.run(function, *arguments)
+    except RuntimeError:  # a signal's handler came between, whose thread is in the context already
+        with np.errstate(all="ignore"):
+            function(*arguments)

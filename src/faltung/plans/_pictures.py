@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any, TypeAlias
 
@@ -15,7 +16,7 @@ from faltung.plans._recording import record
 from faltung.plans._windows import MOST_BORDER, after, clear_part, kernel_axis
 from faltung.typing import Array
 
-__all__ = ["filter_rounded", "has_colours", "is_passed", "joins", "kernel_axes", "unknown_window"]
+__all__ = ["has_colours", "is_passed", "joins", "kernel_axes", "rounding_filter", "unknown_window"]
 
 Axes: TypeAlias = tuple[SlidingAxis, ...]
 
@@ -86,15 +87,16 @@ def kernel_axes(axes: Axes) -> tuple[Axis, Axis, Axis]:
     return Axis(1, 1, 1), made[0], joined
 
 
-def filter_rounded(
+def rounding_filter(
     picture: Array, kernel: Array, axes: Axes, fill: float, is_blank: bool = False
-) -> Array | None:
-    """Correlate a picture of integers or bool, round halves to even and saturate.
+) -> Callable[[Array], Array | None] | None:
+    """What correlates pictures of integers or bool, rounds halves to even and saturates.
 
     Parameters
     ----------
     picture : array, (H, W) or (H, W, C)
-        All channels are filtered alike.
+        One of those pictures, aligned: of their shape, dtype and strides. All channels are filtered
+        alike.
     kernel : float64 array, 2-D
         In the order of the window's taps.
     axes : tuple of SlidingAxis
@@ -106,8 +108,9 @@ def filter_rounded(
 
     Returns
     -------
-    array or None
-        In the picture's dtype: what sums in float64 give. None where it has to go another way.
+    callable or None
+        From a picture to a result in its dtype: what sums in float64 give. It gives None for a
+        picture that is not aligned. None where all such pictures have to go another way.
     """
     macs = prod(axis.outputs for axis in axes) * kernel.size
     is_known = picture.dtype.kind in ROUNDED and picture.dtype.isnative and picture.flags.aligned
@@ -117,29 +120,41 @@ def filter_rounded(
         return None
     if max(max(axis.before, after(axis)) for axis in axes) > MOST_BORDER:
         return None
-    sums = "float32" if _is_exact(kernel, picture.dtype, fill) else "float64"
-    result = np.empty(tuple(axis.outputs for axis in axes), picture.dtype)
+    shape, dtype = tuple(axis.outputs for axis in axes), picture.dtype
+    boxes = tuple(axis.clear_outputs for axis in axes) if is_blank else ()
+    if not all(boxes):
+        return lambda picture: np.zeros(shape, dtype)
+    places, windows = _places(picture, np.empty(shape, dtype), axes, boxes)
+    sums = "float32" if _is_exact(kernel, dtype, fill) else "float64"
+    task = RoundedTask(1, 1, 1, 1, kernel_axes(windows), dtype.name, fill, sum_dtype=sums)
+    if image.facts(task).refusal:
+        return None
+    packed = image.pack(kernel[None, None], task)
+    run_place = image.runner(task, *places[0], packed.has_bias)
+
+    def run(picture: Array) -> Array | None:
+        result = np.zeros(shape, dtype) if is_blank else np.empty(shape, dtype)
+        for x, y in _places(picture, result, axes, boxes)[0]:
+            if run_place(x, y, packed.weights, packed.biases):
+                return None
+        record("image")
+        return result
+
+    return run
+
+
+def _places(
+    picture: Array, result: Array, axes: Axes, boxes: tuple[range, ...]
+) -> tuple[list[tuple[Array, Array]], Axes]:
+    """What the kernels run on, from the picture to the result: all at once, or each channel."""
     x, y = picture[None, None], result[None, None]
-    if is_blank:
-        result[...] = 0
-        boxes = tuple(axis.clear_outputs for axis in axes)
-        if not all(boxes):
-            return result
+    if boxes:
         x, y, axes = clear_part(x, y, axes, boxes)
-    places = [(x, y, axes)]
-    if len(axes) == 3 and joins(x) and joins(y):
-        places = [(x.reshape(*x.shape[:-2], -1), y.reshape(*y.shape[:-2], -1), axes)]
-    elif len(axes) == 3:
-        places = [(x[..., c], y[..., c], axes[:2]) for c in range(x.shape[-1])]
-    for cells, target, windows in places:
-        task = RoundedTask(
-            1, 1, 1, 1, kernel_axes(windows), picture.dtype.name, fill, sum_dtype=sums
-        )
-        if image.facts(task).refusal:
-            return None
-        image.run(task, cells, image.pack(kernel[None, None], task), target)
-    record("image")
-    return result
+    if len(axes) < 3:
+        return [(x, y)], axes
+    if joins(x) and joins(y):
+        return [(x.reshape(*x.shape[:-2], -1), y.reshape(*y.shape[:-2], -1))], axes
+    return [(x[..., c], y[..., c]) for c in range(x.shape[-1])], axes[:2]
 
 
 def _is_exact(kernel: Array, dtype: np.dtype[Any], fill: float) -> bool:

@@ -17,7 +17,7 @@ from faltung.plans._recording import record
 from faltung.plans._windows import MOST_BORDER, after
 from faltung.typing import Array
 
-__all__ = ["filter_by_factors"]
+__all__ = ["filter_by_factors", "may_have_factors"]
 
 Axes: TypeAlias = tuple[SlidingAxis, ...]
 
@@ -49,7 +49,7 @@ def filter_by_factors(picture: Array, kernel: Array, axes: Axes, fill: float) ->
     array or None
         In the picture's dtype. None where it has to go another way.
     """
-    if not _is_known(picture, kernel, axes) or not np.isfinite(kernel).all():
+    if not may_have_factors(picture, kernel, axes) or not np.isfinite(kernel).all():
         return None
     packed, sums = None, "float32"
     if picture.dtype.itemsize == 1:
@@ -77,7 +77,7 @@ def filter_by_factors(picture: Array, kernel: Array, axes: Axes, fill: float) ->
     return result
 
 
-def _is_known(picture: Array, kernel: Array, axes: Axes) -> bool:
+def may_have_factors(picture: Array, kernel: Array, axes: Axes) -> bool:
     """Whether factors of the kernel could pay, and the passes know picture and window."""
     rows, columns = kernel.shape
     is_small = picture.dtype.name in ("int8", "uint8", "int16", "uint16")

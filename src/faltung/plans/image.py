@@ -1,8 +1,9 @@
 """The image plan: planes of few channels under kernels of any size, each cell loaded once.
 
-One to four channels a group are summed into one to four filters: pictures, stacks of pictures,
-depthwise convolutions. Each output is summed in one order that depends on channels, kernel and
-stride alone, so that its bits do not depend on batch, position, image size or threads.
+A few channels a group are summed into a few filters: pictures, stacks of pictures, depthwise and
+grouped convolutions, odd channel counts. Each output is summed in one order that depends on
+channels, kernel and stride alone, so that its bits do not depend on batch, position, image size or
+threads.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ __all__ = [
 ]
 
 name = "image"
-MOST_CHANNELS = 4
-"""Channels and filters of a group; with more of them the direct plan's tile is fuller."""
+MOST_CHANNELS = 16
+"""Channels and filters of a group; with more of them the direct plan's tile is full in any case."""
 MOST_TAPS = 2**14
 """Taps of a kernel, which are listed one by one; transforms are quicker long before."""
 

@@ -29,7 +29,7 @@ from faltung.plans._blocks import (
     whole_blocking,
 )
 from faltung.plans._by_taps import reduce_by_taps
-from faltung.plans._environment import default_environment, keeps_denormals
+from faltung.plans._environment import default_environment, keeps_denormals, quietly
 from faltung.plans._footprint import require_cells
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._reduce import REDUCE, Gathered
@@ -88,7 +88,7 @@ def shortcut(
     """What computes y from x for arrays like these: the run without all that leads to it."""
 
     def run_again(x: Array, y: Array) -> bool:
-        run(problem, x, prepared, y)
+        run(problem, x.reshape(problem.input_shape), prepared, y)  # a fold's has fewer axes
         return True
 
     table, weight = _short_table(problem), prepared.weight
@@ -103,8 +103,7 @@ def shortcut(
     sums = short_sum(problem, table)
     if sums is None:
         return run_again
-    short, arranged, bias = sums.run, sums.arrange(weight), prepared.bias
-    return _checking(lambda x, y: short(x, y, arranged, bias))
+    return _checking(sums.run, sums.arrange(weight), prepared.bias)
 
 
 def packing_shortcut(
@@ -130,17 +129,14 @@ def packing_shortcut(
     is_ready = is_in_order and weight.dtype == problem.dtype and weight.flags.c_contiguous
     is_masked = table.is_outside is not None and not problem.recipe.fill_takes_part
     may_fail = is_masked and problem.dtype.kind in "fc"
-    zeros = np.zeros(weight.size, problem.dtype)
 
-    @np.errstate(all="ignore")
     def run_short(x: Array, y: Array, weight: Array | None, bias: Array | None) -> bool:
         weight = cast("Array", weight)
         if not is_ready:
             weight = in_rows(problem, weight)
-        # Zero times a number that is not finite is NaN.
-        if not keeps_denormals() or (may_fail and weight.ravel().dot(zeros) != 0):
+        if not keeps_denormals() or (may_fail and not np.isfinite(weight).all()):
             return False
-        sums.run(x, y, sums.arrange(weight), as_column(problem, bias))
+        quietly(sums.run, x, y, sums.arrange(weight), as_column(problem, bias))
         return True
 
     return run_short
@@ -154,14 +150,13 @@ def _short_table(problem: Problem) -> Table | None:
     return _schedule_of(problem).table if problem.compute_dtype == problem.dtype else None
 
 
-def _checking(run_kind: Callable[[Array, Array], None]) -> Callable[[Array, Array], bool]:
+def _checking(run_kind: Callable[..., None], *held: Any) -> Callable[[Array, Array], bool]:
     """Declines where the processor flushes denormal numbers."""
 
-    @np.errstate(all="ignore")
     def run_if_kept(x: Array, y: Array) -> bool:
         if not keeps_denormals():
             return False
-        run_kind(x, y)
+        quietly(run_kind, x, y, *held)
         return True
 
     return run_if_kept

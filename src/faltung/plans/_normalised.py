@@ -1,0 +1,129 @@
+"""Normalised convolution: sums over the valid cells, scaled up for those that are missing."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+
+from faltung.compiled import normalised
+from faltung.compiled.normalised import Missing
+from faltung.compiled.task import DirectTask
+from faltung.geometry.stencil import SlidingAxis
+from faltung.plans import _select, image, low_rank
+from faltung.plans._pictures import has_colours, joins, kernel_axes
+from faltung.plans._problem import Operands, Problem
+from faltung.plans._recording import record
+from faltung.plans._windows import clear_part
+from faltung.typing import Array
+
+__all__ = ["Missing", "limits_of", "magnitudes_of", "sum_valid"]
+
+Axes: TypeAlias = tuple[SlidingAxis, ...]
+
+MOST_TIMES = 2.5
+"""How much slower than the best one an algorithm may be that does both sums in one pass."""
+
+
+def magnitudes_of(kernel: Array, dtype: np.dtype[Any]) -> Array:
+    """The weights' magnitudes; one that is not finite shows in the sum, here it would spread."""
+    sizes = np.abs(kernel.astype(np.result_type(kernel, dtype)))
+    return np.where(np.isfinite(sizes), sizes, 0).astype(dtype)
+
+
+def limits_of(magnitudes: Array) -> tuple[Any, Any]:
+    """Their sum, and how far off it sums of all of them may be by rounding."""
+    whole = magnitudes.sum(dtype=magnitudes.dtype)
+    return whole, magnitudes.size * float(np.finfo(magnitudes.dtype).eps) * whole
+
+
+def sum_valid(
+    problem: Problem, plan: _select.Plan, weight: Array, x: Array, missing: Missing, y: Array
+) -> bool:
+    """Compute y from the valid cells of x, if compiled code can do both sums at once.
+
+    Parameters
+    ----------
+    problem : Problem
+        The plain sums, of one channel and one filter.
+    plan : Plan
+        The algorithms that can do it.
+    weight : array, (1, 1, *kernel)
+        As the problem takes it.
+    x, y : array, (batch, 1, *spatial)
+        They share no memory.
+    missing : Missing
+        A mask has the shape of `x`.
+
+    Returns
+    -------
+    bool
+        Whether it could; if not, `y` holds nothing.
+    """
+    is_known = problem.dtype.name in ("float32", "float64") and x.dtype == problem.dtype
+    if not (is_known and x.flags.aligned and x.dtype.isnative and y.dtype == x.dtype and y.size):
+        return False
+    if missing.mask is None and problem.recipe.fill != problem.recipe.fill:
+        return False  # beyond the borders NaN is a value
+    magnitudes = magnitudes_of(weight, problem.dtype)
+    best = 0.0  # time of the best one that accepts the weights
+    for algorithm, seconds in zip(plan.candidates, plan.seconds, strict=True):
+        if best and seconds > MOST_TIMES * best:
+            break
+        packed = algorithm.prepare(problem, Operands(weight))
+        if packed is None:
+            continue
+        best = best or seconds
+        if algorithm not in (image, low_rank):
+            continue
+        other = algorithm.prepare(problem, Operands(magnitudes))
+        if other is not None:
+            record(algorithm.name)
+            if not _run(problem, (packed, other), x, missing, limits_of(magnitudes), y):
+                return True
+    return False
+
+
+def _run(
+    problem: Problem,
+    packed: Any,
+    x: Array,
+    missing: Missing,
+    limits: tuple[float, float],
+    y: Array,
+) -> bool:
+    """Run one algorithm; whether it declines its results."""
+    axes, mask = cast("Axes", problem.recipe.axes), missing.mask
+    if problem.recipe.is_blank:
+        y[...] = 0
+        boxes = tuple(axis.clear_outputs for axis in axes)
+        if not all(boxes):
+            return False
+        if mask is not None:
+            mask = clear_part(mask, y, axes, boxes)[0]
+        x, y, axes = clear_part(x, y, axes, boxes)
+    arrays = [each for each in (x, y, mask) if each is not None]
+    places = [arrays]
+    if has_colours(axes):
+        if all(map(joins, arrays)):
+            places = [[each.reshape(*each.shape[:-2], -1) for each in arrays]]
+        else:
+            axes, count = axes[:2], x.shape[-1]
+            places = [[each[..., place] for each in arrays] for place in range(count)]
+    task = DirectTask(
+        batch=len(x),
+        groups=1,
+        channels=1,
+        filters=1,
+        axes=kernel_axes(axes),
+        dtype=problem.dtype.name,
+        fill=problem.recipe.fill,
+    )
+    declined = False
+    for cells, sums, *masks in places:
+        some = missing._replace(mask=masks[0].view(np.uint8) if masks else None)
+        target = sums if sums.strides[-1] == sums.itemsize else np.empty(sums.shape, sums.dtype)
+        declined |= normalised.run(task, cells, packed, some, limits, target)
+        if target is not sums:
+            sums[...] = target
+    return declined
