@@ -29,12 +29,10 @@ from faltung.compiled.schedule import Axis, Schedule, Shape, make_schedule
 from faltung.compiled.staging import has_channels_last, stage
 from faltung.compiled.storing import finish
 from faltung.compiled.sweep import convolve_box, enter_box, run_tile, sweep_box
-from faltung.compiled.task import DirectTask, SumType
+from faltung.compiled.task import DirectTask, SumType, is_short
 from faltung.compiled.variants import Row
 
 __all__ = [
-    "SHORT_MACS",
-    "SHORT_NUMBERS",
     "Prepared",
     "Strides",
     "give_back",
@@ -48,8 +46,6 @@ __all__ = [
 ]
 
 Strides = tuple[int, int, int, int, int]
-# Up to here a call takes about 20 µs on one thread: another one is not worth waking.
-SHORT_MACS, SHORT_NUMBERS = 1_000_000, 300_000
 
 
 class Prepared(NamedTuple):
@@ -220,8 +216,8 @@ def runner_of(
     kind = prepare(task, sums, row, has_bias, x_steps, y_steps)
     schedule = kind.schedule
     item = max(1, np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize)
-    is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
-    call = Call(kind.job, kind.words, schedule.jobs, schedule.workspace, is_short, item)
+    is_alone = is_short(task.macs, task.moved_numbers)
+    call = Call(kind.job, kind.words, schedule.jobs, schedule.workspace, is_alone, item)
     packing = None
     if packs:
         channels, rows = sums.parts * task.channels, sums.parts * task.filters

@@ -17,8 +17,6 @@ from faltung.compiled import image_sweep as at
 from faltung.compiled import words
 from faltung.compiled._jit import Job
 from faltung.compiled.call import (
-    SHORT_MACS,
-    SHORT_NUMBERS,
     Strides,
     give_back,
     put_axes,
@@ -38,7 +36,7 @@ from faltung.compiled.schedule import MOST_WORKSPACE, round_up
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
 from faltung.compiled.sweep import convolve_box, enter_box
-from faltung.compiled.task import DirectTask, RoundedTask, SumType
+from faltung.compiled.task import DirectTask, RoundedTask, SumType, is_short
 from faltung.compiled.variants import Row, find_row
 
 __all__ = [
@@ -199,12 +197,12 @@ def _runner_of(
     call, size = made.call, row.element.size
     is_plain = sums.memory == sums.dtype and y_steps[4] == size
     if is_plain and x_steps[4] == size and has_small_planes(task, schedule):
-        job, jobs, is_short = _put_planes(task, schedule, row, x_steps, made)
+        job, jobs, is_alone = _put_planes(task, schedule, row, x_steps, made)
     else:
         job, jobs = convolve_box, schedule.jobs
         _put_bands(task, schedule, row, x_steps, is_plain, made)
-        is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
-    kind_of_call = Call(job, call, jobs, schedule.workspace, is_short, _item_size(sums))
+        is_alone = is_short(task.macs, task.moved_numbers)
+    kind_of_call = Call(job, call, jobs, schedule.workspace, is_alone, _item_size(sums))
     packing, order = packing_of(task) if packs else (None, None)
     alive = *made.arrays, order
     return make_runner(kind_of_call, packing, take_workspace, give_back, alive)
@@ -253,9 +251,9 @@ def _put_planes(
     piece, (rows, columns) = pieces_of_task(task)[0], task.axes[1:]
     offsets = _offsets(task, schedule, row, piece)
     made.call[planes.OFFSETS], made.call[planes.TAPS] = made.keep(offsets), len(offsets)
-    jobs, is_short = put_planes(made.call, task, schedule, row, x_steps[3:], made.keep)
+    jobs, is_alone = put_planes(made.call, task, schedule, row, x_steps[3:], made.keep)
     job = filter_planes(schedule.tile(row, piece.rows, rows.stride), columns.stride)
-    return job, jobs, is_short
+    return job, jobs, is_alone
 
 
 def _put_bands(

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from faltung.compiled import lanes_sweep as at
 from faltung.compiled import words
 from faltung.compiled.call import (
-    SHORT_MACS,
-    SHORT_NUMBERS,
     Strides,
     give_back,
     put_axes,
@@ -31,7 +29,7 @@ from faltung.compiled.schedule import Shape
 from faltung.compiled.staging import has_channels_last, stage
 from faltung.compiled.storing import finish
 from faltung.compiled.sweep import convolve_box, enter_box
-from faltung.compiled.task import DirectTask, SumType
+from faltung.compiled.task import DirectTask, SumType, is_short
 
 __all__ = ["runner_of", "schedule_of"]
 
@@ -167,9 +165,9 @@ def runner_of(
 ) -> Runner:
     """What runs a kind of call on arrays; with `packs` it takes weights that are not packed."""
     call, arrays, schedule = _words_of(task, sums, row, has_bias, x_steps, y_steps)
-    is_short = task.macs < SHORT_MACS and task.moved_numbers < SHORT_NUMBERS
+    is_alone = is_short(task.macs, task.moved_numbers)
     item = np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize
-    kind = Call(convolve_box, call, schedule.jobs, schedule.workspace, is_short, item)
+    kind = Call(convolve_box, call, schedule.jobs, schedule.workspace, is_alone, item)
     packing = None
     if packs:
         channels, rows = sums.parts * task.channels, sums.parts * task.filters

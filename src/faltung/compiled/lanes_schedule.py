@@ -263,7 +263,7 @@ class _Cutter:
             summing += loaded / 16
         job = staging + summing + _JOB_CYCLES
         jobs = self.count(box) * parts
-        return sum(-(-jobs // threads) * job * threads for threads in (2, 4, 8)) + jobs
+        return sum(-(-jobs // threads) * job * threads for threads in self.shape.threads) + jobs
 
     def boxes(self) -> Iterator[tuple[int, int, int]]:
         """Boxes worth weighing, larger ones first."""

@@ -7,11 +7,12 @@ and the kernel. All else here decides speed and memory, never a bit of the resul
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple, Protocol
 
 from faltung.compiled.simd import Element
 from faltung.compiled.staged_cut import best_cut, most_macs
-from faltung.compiled.task import Axis
+from faltung.compiled.task import Axis, is_short
 from faltung.compiled.variants import Row
 
 __all__ = [
@@ -150,6 +151,17 @@ class Shape(NamedTuple):
     rows: int
     axes: tuple[Axis, Axis, Axis]
 
+    @property
+    def threads(self) -> tuple[int, ...]:
+        """The numbers of threads that it should be cut for."""
+        pixels = prod(axis.outputs for axis in self.axes)
+        cells = prod(axis.length for axis in self.axes)
+        taps = prod(axis.kernel for axis in self.axes)
+        macs, numbers = self.rows * self.channels * taps * pixels, self.channels * cells
+        numbers += self.rows * pixels
+        groups = self.batch * self.groups
+        return (1,) if is_short(groups * macs, groups * numbers) else (2, 4, 8)
+
 
 def round_up(number: int, multiple: int) -> int:
     """The least multiple that is not below a number."""
@@ -245,8 +257,8 @@ def _direct_box(cutter: Cutter) -> tuple[int, int, int]:
     least = 4 * cutter.wide
     while is_too_big(box):
         smaller = cutter.halve(*box)
-        is_short = cutter.macs(box) <= most * max(1, cutter.blocks)
-        if smaller is None or (is_short and smaller[2] < least and smaller[2] < box[2]):
+        is_quick = cutter.macs(box) <= most * max(1, cutter.blocks)
+        if smaller is None or (is_quick and smaller[2] < least and smaller[2] < box[2]):
             break
         box = smaller
     return box

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Cut", "best_cut", "even_parts", "makespan", "most_macs"]
 
-_THREADS = (2, 4, 8)
 _JOB_CYCLES = 4000  # that handing out a job costs, the waiting at the end included
 _ROW_CYCLES, _LINE_CYCLES = 10, 5  # of a staged row and of each cache line of it, from L2 into L2
 _FOLLOWED = 1.4  # what the first block of output channels takes, which packs what it reads
@@ -144,7 +143,7 @@ def _cuts(cutter: Cutter) -> Iterator[tuple[float, Cut]]:
                     makespan(whole * parts, job, total - whole * parts, last, threads)
                     + job * _UNEVEN
                 )
-                for threads in _THREADS
+                for threads in cutter.shape.threads
             )
             # The longer a job is than it may be, the less it is wanted: there may be no other.
             yield cost * max(1.0, 4 * macs / (parts * most)), Cut(box, parts)
