@@ -46,6 +46,7 @@ PROBLEMS = [
     Case(
         "gaussian image", "", "filter_image", (20, 17, 3), (5, 5), {}, "uint8", make_weight=gaussian
     ),
+    Case("missing cells", "", "filter_valid", (20, 17), (3, 5)),
     Case("convolve", "", "convolve", (300,), (31,)),
     Case("dilate", "", "dilate", (20, 17), (), {"size": (3, 3)}),
     Case("dilate uint8", "", "dilate", (20, 17), (), {"size": (3, 3)}, "uint8"),

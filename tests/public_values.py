@@ -49,6 +49,13 @@ def fits():
     return [ft.fit_kernel(x, ft.conv(x, [[[1.0, -1]]]), 2, bias=bias) for bias in (False, True)]
 
 
+def tuning():
+    """Of a shape that no sample has, and forgotten at once: the others run as planned."""
+    found = ft.tune(ft.Unfold((2, 2)), (1, 1, 11, 13), seconds=0.01)
+    found.forget()
+    return found
+
+
 def drawings():
     conv = ft.Conv(WEIGHT[:, :, 0], stride=2)
     return [conv.draw((2, 7)), conv.draw((2, 7), theme="dark"), conv.animate((2, 7), seconds=1)]
@@ -78,6 +85,7 @@ def samples():
     """Everything by kind."""
     bound = operators()
     reports = {name: operator.describe(x.shape, x.dtype) for name, (operator, x) in bound.items()}
+    reports["tuning"] = tuning()
     return {
         "operators": bound,
         "windows": windows(),

@@ -19,8 +19,7 @@ from faltung.operators._record import REGISTRY
 from faltung.operators.conv import conv
 from faltung.plans import _resources, _tuned
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
-from faltung.plans._conversion import sliding_boxes
-from faltung.plans._converting import converted_part
+from faltung.plans._converting import converted_part, output_boxes
 from faltung.plans._normalised import Missing, limits_of, magnitudes_of, sum_valid
 from faltung.plans._problem import Problem
 from faltung.plans._windows import clear_part
@@ -30,7 +29,7 @@ __all__ = ["Missing", "Windows", "correlate", "correlate_valid"]
 
 LEAST_TRAILING = 32
 """Cells behind a single filtered axis from which on they are the columns of a picture."""
-BAND_BYTES = 4 << 20
+BAND_BYTES = 8 << 20
 """Cells that are looked at together, where one pass over all of them cannot do both sums."""
 LEAST_SHARE = 2.0**-12
 """Of the weights; transforms are not exact to the last digit of what is less than that."""
@@ -226,9 +225,8 @@ def _boxes(
     whole = itemsize * prod(max(axis.size, axis.span) for axis in axes)
     step = max(1, limit // whole)
     for first in range(0, batch, step):
-        for box in sliding_boxes(axes, itemsize, limit):
-            outputs = tuple(range(some.start, some.stop) for some in box.outputs)
-            yield slice(first, first + step), outputs
+        for box in output_boxes(axes, itemsize, limit):
+            yield slice(first, first + step), box
 
 
 def _seen(

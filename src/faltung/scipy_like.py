@@ -305,8 +305,10 @@ def _convolution(x: Array, v: Array, mode: str, method: str) -> Array:
     else:
         start = [(k - 1) // 2 if mode == "same" else 0 for k in v.shape]
     data, kernel = (x, v) if v.size <= x.size else (v, x)
-    is_planned = not current_settings().reproducible and fft.holds(kernel.shape, dtype)
     is_wanted = method == "fft" or (method == "auto" and is_worth_while(x, v, shape))
+    is_large = method == "direct" and prod(shape) * kernel.size >= fft.LEAST_SUMS
+    is_planned = (is_wanted or is_large) and not current_settings().reproducible
+    is_planned = is_planned and fft.holds(kernel.shape, dtype)
     if is_wanted and not is_planned and is_faithful(x, v):
         result = by_transform(x, v, start, shape).astype(dtype)
         if dtype.kind in "iu" or np.isfinite(result).all():
@@ -315,7 +317,7 @@ def _convolution(x: Array, v: Array, mode: str, method: str) -> Array:
     flipped = kernel[(slice(None, None, -1),) * kernel.ndim]
     if method == "fft" and is_planned:
         return _windows(data, flipped, before, shape, algorithm=fft.name)
-    if method == "direct" and is_planned and prod(shape) * kernel.size >= fft.LEAST_SUMS:
+    if is_large and is_planned:
         for name in SUMS:  # of which the last one sums everything
             with suppress(OptionError):
                 return _windows(data, flipped, before, shape, algorithm=name)

@@ -117,6 +117,12 @@ class Problem:
         return bool(self.options.get("is_function", False))
 
     @cached_property
+    def holed(self) -> Array:
+        """The data with a NaN in a tenth of its cells."""
+        is_missing = np.random.default_rng(2).random(self.x.shape) < 0.1
+        return np.where(is_missing, np.nan, self.x).astype(self.x.dtype)
+
+    @cached_property
     def lines(self) -> tuple[Array, ...]:
         """The kernels of single axes whose product the weight is; none if it is not separable."""
         axes = range(self.weight.ndim)

@@ -48,6 +48,17 @@ def _filter_array(problem: Problem) -> Array:
     return np.asarray(signal.oaconvolve(x, np.flip(kernel), "same"))
 
 
+def _filter_valid(problem: Problem) -> Array:
+    from scipy import signal
+
+    is_missing, kernel = np.isnan(problem.holed), np.flip(problem.weight.astype(np.float64))
+    cells = np.where(is_missing, 0, problem.x.astype(np.float64))
+    sums = np.asarray(signal.oaconvolve(cells, kernel, "same"))
+    sizes = np.abs(kernel)
+    lost = np.asarray(signal.oaconvolve(is_missing.astype(np.float64), sizes, "same"))
+    return np.asarray(sums / (1 - lost / sizes.sum()))
+
+
 def _filter_image(problem: Problem) -> Array:
     from scipy import signal
 
@@ -94,6 +105,7 @@ def _match_template(problem: Problem) -> Array:
 
 _EXACT: dict[str, Callable[[Problem], Array]] = {
     "filter_array": _filter_array,
+    "filter_valid": _filter_valid,
     "filter_image": _filter_image,
     "convolve": _convolve,
     "dilate": _dilate,

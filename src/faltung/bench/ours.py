@@ -49,6 +49,11 @@ def _filter_array(problem: Problem) -> Callable[[], Any]:
     return lambda: ft.filter_array(x, kernel, border="constant", out=out)
 
 
+def _filter_valid(problem: Problem) -> Callable[[], Any]:
+    x, kernel, out = problem.holed, problem.weight, np.empty_like(problem.x)
+    return lambda: ft.filter_array(x, kernel, border="constant", nan="ignore", out=out)
+
+
 def _filter_image(problem: Problem) -> Callable[[], Any]:
     x, kernel = problem.x, problem.weight
     return lambda: ft.filter_image(x, kernel)
@@ -86,6 +91,7 @@ _BUILDERS: dict[str, Callable[[Problem], Callable[[], Any]]] = {
     "unfold": _of_window(ft.Unfold),
     "fold": _of_window(ft.Fold),
     "filter_array": _filter_array,
+    "filter_valid": _filter_valid,
     "filter_image": _filter_image,
     "convolve": _convolve,
     "dilate": _dilate,

@@ -41,6 +41,12 @@ def picture(size: Shape, kernel: int, *, is_separable: bool = False) -> Case:
     )
 
 
+def with_holes(size: Shape, kernel: Shape) -> Case:
+    """One channel, float32, of which a tenth of the cells are missing: normalised convolution."""
+    name = f"missing cells {_sizes(size)} {_sizes(kernel)}"
+    return Case(name, "missing cells", "filter_valid", size, kernel)
+
+
 def volume(size: int, kernel: int, *, is_separable: bool, is_heavy: bool) -> Case:
     """Three axes, float32."""
     return Case(
@@ -108,6 +114,11 @@ CASES = [
     signal(1_000_000, 63),
     signal(10_000_000, 101),
     signal(10_000_000, 4097),
+    with_holes(SQUARE, (3, 3)),
+    with_holes(SQUARE, (9, 9)),
+    with_holes(SQUARE, (15, 15)),
+    with_holes((96, 96, 96), (5, 5, 5)),
+    with_holes((10_000_000,), (101,)),
     by_order("dilate", SQUARE, 3, "uint8"),
     by_order("dilate", SQUARE, 15, "float32"),
     by_order("median", (1024, 1024), 3, "uint8"),

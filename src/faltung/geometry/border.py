@@ -76,8 +76,15 @@ def source_index(mode: str, positions: IndexArray, size: int) -> IndexArray:
             f"padding_mode {mode!r} has nothing to repeat on an axis of size 0",
             "Use padding_mode 'zeros' or 'constant'",
         )
-    if positions.size and positions.min() >= 0 and positions.max() < size:
-        return positions  # of long axes most parts lie inside, and division takes its time
+    # Of long axes most positions lie inside, and divisions take their time.
+    is_outside = (positions < 0) | (positions >= size)
+    cells = positions.copy()
+    cells[is_outside] = _folded(mode, positions[is_outside], size)
+    return cells
+
+
+def _folded(mode: str, positions: IndexArray, size: int) -> IndexArray:
+    """The cells that positions outside show."""
     if mode == "edge" or size == 1:
         return np.clip(positions, 0, size - 1)
     if mode == "wrap":

@@ -10,6 +10,7 @@ import numpy as np
 
 from faltung._door import door
 from faltung._plain import as_scalar_of, window_padding
+from faltung.classes import Conv
 from faltung.errors import DTypeError, OptionError, ShapeError, WindowError
 from faltung.geometry.arguments import as_ints
 from faltung.geometry.border import canonical_mode
@@ -166,7 +167,7 @@ def _remember(key: Any, whole: Filter) -> None:
     _known[key] = whole
 
 
-def _pixel_filter(picture: Array, bank: Array, window: dict[str, Any]) -> Filter:
+def _pixel_filter(picture: Array, bank: Array, window: dict[str, Any]) -> _PixelFilter:
     """All channels at once: the last axis of a picture in colour is one that no window moves on."""
     if picture.ndim == 3:
         bank = bank[..., None]
@@ -175,7 +176,23 @@ def _pixel_filter(picture: Array, bank: Array, window: dict[str, Any]) -> Filter
             "stride": (*window["stride"], 1),
             "padding": (*window["padding"], (0, 0)),
         }
-    return lambda picture: conv(picture[None, None], bank, **window)[0, 0]
+    return _PixelFilter(bank, window)
+
+
+class _PixelFilter:
+    """A filter that becomes an operator, which takes longer to make, when it is used again."""
+
+    def __init__(self, bank: Array, window: dict[str, Any]) -> None:
+        self._bank, self._window, self._is_known = bank, window, False
+        self._operator: Conv | None = None
+
+    def __call__(self, picture: Array) -> Array:
+        if self._operator is None and self._is_known:
+            self._operator = Conv(self._bank, **self._window)
+        self._is_known, x = True, picture[None, None]
+        operator = self._operator
+        filtered = operator(x) if operator else conv(x, self._bank, **self._window)
+        return cast("Array", filtered[0, 0])
 
 
 def _rounding_filter(picture: Array, kernel: Array, window: dict[str, Any]) -> Filter | None:

@@ -37,6 +37,23 @@ class OpenCV(Peer):
             )
         return Contender(lambda: cv.filter2D(x, -1, kernel, target, borderType=border))
 
+    def filter_valid(self, problem: Problem) -> Contender | str:
+        """filter2D of the cells and of the holes, and a division."""
+        cv, x, kernel = self._cv, problem.holed, problem.weight
+        if x.ndim != 2:
+            return "has pictures only"
+        sizes, border = np.abs(kernel), cv.BORDER_CONSTANT
+        whole = float(sizes.sum())
+
+        def call() -> Any:
+            holes = np.isnan(x)
+            cells = np.where(holes, np.float32(0), x)
+            sums = cv.filter2D(cells, -1, kernel, borderType=border)
+            lost = cv.filter2D(holes.astype(x.dtype), -1, sizes, borderType=border)
+            return sums * (whole / (whole - lost))
+
+        return Contender(call)
+
     def filter_image(self, problem: Problem) -> Contender:
         """filter2D or GaussianBlur, the edge not repeated."""
         cv, x, kernel = self._cv, problem.x, problem.weight

@@ -17,7 +17,7 @@ class NDImage(Peer):
     """Functions of `scipy.ndimage`; separable kernels are one pass an axis."""
 
     name, title, package = "scipy.ndimage", "scipy.ndimage", "scipy"
-    most_macs: ClassVar[Mapping[str, float]] = {"filter_array": 3.5e8}
+    most_macs: ClassVar[Mapping[str, float]] = {"filter_array": 3.5e8, "filter_valid": 2e8}
 
     def __init__(self, threads: int) -> None:
         from scipy import ndimage
@@ -53,6 +53,20 @@ class NDImage(Peer):
             np.empty_like(problem.x),
         )
         return Contender(lambda: ndimage.correlate(x, kernel, target, mode="constant"))
+
+    def filter_valid(self, problem: Problem) -> Contender:
+        """Two passes, of cells and of ones where they are valid, and a division."""
+        ndimage, x, kernel = self._ndimage, problem.holed, problem.weight
+        sizes = np.abs(kernel)
+
+        def call() -> Any:
+            valid = ~np.isnan(x)
+            cells = np.where(valid, x, 0)
+            sums = ndimage.correlate(cells, kernel, mode="constant")
+            seen = ndimage.correlate(valid.astype(x.dtype), sizes, mode="constant", cval=1)
+            return sums * (sizes.sum() / seen)
+
+        return Contender(call)
 
     def dilate(self, problem: Problem) -> Contender:
         """maximum_filter; cells outside are lower than all others."""
