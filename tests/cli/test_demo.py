@@ -2,11 +2,16 @@
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 import faltung as ft
 from faltung.cli import _demo_run, _demo_steps, _demo_words, _gallery, _shades, main
@@ -193,6 +198,44 @@ def test_output_that_cannot_be_a_folder(tmp_path, capsys):
     for output in ("file", "file/inside"):
         assert main(["demo", "-o", str(tmp_path / output)]) == 1
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_opencv_is_timed_where_it_is_installed(tmp_path, capsys, monkeypatch):
+    """By a module that has its functions and does with them what OpenCV would."""
+
+    def filtered(picture, _depth, kernel):
+        kernel = kernel[:, :, None] if picture.ndim == 3 else kernel
+        return ndimage.correlate(picture, kernel, mode="mirror")
+
+    threads, blurs, methods = [], [], []
+    fake = ModuleType("cv2")
+    fake.__spec__ = ModuleSpec("cv2", None)
+    fake.setNumThreads = threads.append
+    fake.filter2D = filtered
+    fake.GaussianBlur = lambda picture, size, sigma: blurs.append((size, sigma)) or picture
+    fake.matchTemplate = lambda scene, patch, method: methods.append(method) or scene
+    fake.TM_CCOEFF_NORMED = 5
+    monkeypatch.setitem(sys.modules, "cv2", fake)
+    monkeypatch.setattr(_demo_run, "_TEXTBOOK_MACS", 10)
+    monkeypatch.setattr(_demo_run, "_BUDGET", 0.0)
+    source, output = tmp_path / "a.png", tmp_path / "page"
+    Image.fromarray(RNG.integers(0, 256, (40, 56, 3), dtype=np.uint8)).save(source)
+    assert main(["demo", str(source), "-o", str(output)]) == 0
+    assert "OpenCV" in capsys.readouterr().out
+    assert set(threads) == {ft.get_num_threads()}
+    assert set(blurs) == {((17, 17), 2)}
+    assert set(methods) == {5}
+    page = (output / "index.html").read_text(encoding="utf-8")
+    assert page.count(">OpenCV</dt>") == 7
+
+
+def test_without_opencv_nothing_is_said_of_it(made):
+    record, output = made
+    has_opencv = find_spec("cv2") is not None
+    times = [step["opencv_seconds"] for step in record["steps"]]
+    assert any(times) == has_opencv
+    page = (output / "index.html").read_text(encoding="utf-8")
+    assert (">OpenCV</dt>" in page) == has_opencv
 
 
 def test_the_table_in_the_terminal(tmp_path, capsys, monkeypatch):

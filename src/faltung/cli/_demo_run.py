@@ -6,6 +6,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +40,8 @@ class Textbook:
 class Outcome:
     """What a step gave; times are the best of several, warm, in seconds.
 
-    `weight` is that of a convolution, None for other steps.
+    `weight` is that of a convolution, None for other steps; `opencv_seconds` is None where OpenCV
+    is not installed or has no such thing.
     """
 
     step: Step
@@ -47,6 +50,7 @@ class Outcome:
     output_shape: tuple[int, ...]
     seconds: float
     peer_seconds: float
+    opencv_seconds: float | None
     textbook: Textbook
     largest_difference: float
     algorithm: str
@@ -77,12 +81,24 @@ def run_step(step: Step, image: Array, grey: Array) -> Outcome:
         output_shape=result.shape,
         seconds=seconds,
         peer_seconds=peer_seconds,
+        opencv_seconds=_opencv_time(step, names),
         textbook=_textbook(step, names, weight, result),
         largest_difference=float(np.abs(result.astype(np.float64) - peer).max()),
         # What is not recorded was no operator: the Fourier transform.
         algorithm=", ".join(dict.fromkeys(algorithms)) or "fft",
         report=operator.describe(data.shape),
     )
+
+
+def _opencv_time(step: Step, names: dict[str, Any]) -> float | None:
+    """The best time of OpenCV on as many threads."""
+    import faltung as ft
+
+    if not step.opencv or find_spec("cv2") is None:
+        return None
+    cv2 = import_module("cv2")
+    cv2.setNumThreads(ft.get_num_threads())
+    return _best_time(step.opencv, {**names, "cv2": cv2})[1]
 
 
 def _best_time(expression: str, names: dict[str, Any]) -> tuple[Array, float]:

@@ -25,8 +25,9 @@ class Step:
     """One computation: faltung's lines, a peer's line, and how to look at the result.
 
     `setup` and `call` are faltung's lines, `call` alone is timed; `peer` is the expression of the
-    same value in `peer_name`. `views` turns the result and the step's names into labelled uint8
-    pictures.
+    same value in `peer_name`. `opencv` is that in OpenCV, timed where it is installed: it knows
+    ``cv2`` too, and is empty where OpenCV has no such thing. `views` turns the result and the
+    step's names into labelled uint8 pictures.
 
     `operator` and `data` are an operator that stands for the call and what it takes, for its
     report. A convolution gives its `weight` (O, C, kh, kw) instead: that is shown, and tells the
@@ -41,6 +42,7 @@ class Step:
     peer: str
     views: Callable[[Array, Names], Views]
     peer_name: str = "SciPy"
+    opencv: str = ""
     weight: str = ""
     operator: str = 'ft.Conv(weight, padding="same", padding_mode="reflect")'
     data: str = "np.broadcast_to(grey, (weight.shape[1], *grey.shape))"

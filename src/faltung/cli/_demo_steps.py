@@ -53,6 +53,7 @@ def _edges() -> list[Step]:
             setup=f"kernel = ft.kernels.sobel({axis})",
             call="ft.filter_image(grey, kernel)",
             peer='ndimage.correlate(grey, kernel, mode="mirror")',
+            opencv="cv2.filter2D(grey, -1, kernel)",
             weight="kernel[None, None]",
             views=lambda result, _: {"orange: brighter, blue: darker": _shades.signed(result)},
         )
@@ -68,6 +69,7 @@ def _edges() -> list[Step]:
             'np.hypot(ndimage.correlate(grey, across, mode="mirror"),\n'
             '         ndimage.correlate(grey, down, mode="mirror"))'
         ),
+        opencv="np.hypot(cv2.filter2D(grey, -1, across), cv2.filter2D(grey, -1, down))",
         weight="np.stack([across, down])[:, None]",
         views=lambda result, _: {"the steeper, the brighter": _shades.positive(result)},
     )
@@ -83,6 +85,7 @@ def _looks() -> list[Step]:
             setup="kernel = ft.kernels.gaussian(2)",
             call="ft.filter_image(image, kernel)",
             peer=_PEER_ON_RGB,
+            opencv="cv2.GaussianBlur(image, kernel.shape, 2)",
             weight="kernel[None, None]",
             views=lambda result, _: {"blurred": result},
         ),
@@ -93,6 +96,7 @@ def _looks() -> list[Step]:
             setup="kernel = ft.kernels.sharpen()",
             call="ft.filter_image(image, kernel)",
             peer=_PEER_ON_RGB,
+            opencv="cv2.filter2D(image, -1, kernel)",
             weight="kernel[None, None]",
             views=lambda result, _: {"sharpened": result},
         ),
@@ -103,6 +107,7 @@ def _looks() -> list[Step]:
             setup="kernel = ft.kernels.emboss()",
             call="ft.filter_image(grey, kernel)",
             peer='ndimage.correlate(grey, kernel, mode="mirror")',
+            opencv="cv2.filter2D(grey, -1, kernel)",
             weight="kernel[None, None]",
             views=lambda result, _: {"embossed": _shades.unit(result)},
         ),
@@ -166,6 +171,7 @@ def _search(grey: Array) -> Step:
         ),
         call="ft.match_template(scene, patch)",
         peer="match(scene, patch)",
+        opencv="cv2.matchTemplate(scene, patch, cv2.TM_CCOEFF_NORMED)",
         weight="(patch - patch.mean())[None, None]",
         views=views,
     )

@@ -9,7 +9,7 @@ from faltung.typing import Array
 if TYPE_CHECKING:
     from faltung.cli._demo_run import Outcome
 
-__all__ = ["difference", "duration", "plan", "shape", "speed_up", "window"]
+__all__ = ["beside_opencv", "difference", "duration", "plan", "shape", "speed_up", "window"]
 
 
 def duration(seconds: float) -> str:
@@ -38,6 +38,12 @@ def shape(weight: Array) -> str:
     outputs, channels, *kernel = weight.shape
     leading = [outputs, channels] if channels > 1 else [outputs] if outputs > 1 else []
     return "×".join(map(str, [*leading, *kernel]))
+
+
+def beside_opencv(outcome: Outcome) -> str:
+    """How many times as long OpenCV takes, a dash where it was not measured."""
+    seconds = outcome.opencv_seconds
+    return "–" if seconds is None else speed_up(seconds, outcome.seconds)
 
 
 def plan(algorithm: str) -> str:

@@ -94,12 +94,24 @@ def _section(entry: Entry) -> str:
         seconds=escape(duration(outcome.seconds)),
         peer_name=escape(step.peer_name),
         peer_seconds=escape(duration(outcome.peer_seconds)),
+        opencv=_opencv(outcome),
         faster=escape(speed_up(outcome.peer_seconds, outcome.seconds)),
         textbook=escape(duration(outcome.textbook.seconds)),
         results=f"{outcome.textbook.results:,}",
         difference=escape(difference(outcome.largest_difference)),
         algorithm=escape(outcome.algorithm),
         report=escape(str(outcome.report)),
+    )
+
+
+def _opencv(outcome: Outcome) -> str:
+    """OpenCV's time, where it was measured."""
+    if outcome.opencv_seconds is None:
+        return ""
+    faster = speed_up(outcome.opencv_seconds, outcome.seconds)
+    return (
+        f'\n<div><dt title="{escape(outcome.step.opencv)}">OpenCV</dt>'
+        f"<dd>{escape(duration(outcome.opencv_seconds))} <i>{escape(faster)} as long</i></dd></div>"
     )
 
 
@@ -148,7 +160,7 @@ _SECTION = Template("""
 <div class="weights">$kernel</div>
 <dl>
 <div><dt>faltung</dt><dd><b>$seconds</b></dd></div>
-<div><dt>$peer_name</dt><dd>$peer_seconds <i>$faster as long</i></dd></div>
+<div><dt>$peer_name</dt><dd>$peer_seconds <i>$faster as long</i></dd></div>$opencv
 <div><dt>textbook loops</dt><dd>≈ $textbook <i>scaled up from $results results</i></dd></div>
 <div><dt>largest difference to $peer_name</dt><dd>$difference</dd></div>
 <div><dt>algorithm</dt><dd><code>$algorithm</code></dd></div>

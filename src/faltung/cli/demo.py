@@ -3,7 +3,8 @@
 Edges, blur, a filter bank and a patch detector; pooling, upsampling, a
 transposed convolution with its checkerboard and the cure, an involution, a
 median. Writes a page, index.html, with all pictures, the Python that made
-each, and its time beside that of SciPy or NumPy and of plain loops. Without
+each, and its time beside that of SciPy or NumPy, of OpenCV where it is
+installed, and of plain loops. Without
 IMAGE it takes the photograph that ships inside Matplotlib.
 """
 
@@ -172,6 +173,7 @@ def _print_table(source: Path, image: Array, outcomes: list[Outcome]) -> None:
     from faltung.cli import _demo_words as words
     from faltung.cli._console import say, table
 
+    has_opencv = any(outcome.opencv_seconds is not None for outcome in outcomes)
     rows = [
         (
             outcome.step.name,
@@ -179,13 +181,15 @@ def _print_table(source: Path, image: Array, outcomes: list[Outcome]) -> None:
             words.duration(outcome.seconds),
             words.duration(outcome.peer_seconds),
             words.speed_up(outcome.peer_seconds, outcome.seconds),
+            *([words.beside_opencv(outcome)] if has_opencv else []),
             words.duration(outcome.textbook.seconds),
             words.difference(outcome.largest_difference),
             words.plan(outcome.algorithm),
         )
         for outcome in outcomes
     ]
-    header = ("step", "window", "faltung", "peer", "", "loops", "off by", "plan")
+    opencv = ["OpenCV"] if has_opencv else []
+    header = ("step", "window", "faltung", "peer", "", *opencv, "loops", "off by", "plan")
     size = f"{image.shape[1]} × {image.shape[0]}"
     table(f"{one_line(source.name)}, {size} pixels", header, rows)
     say(_machine())
@@ -211,6 +215,7 @@ def _record(source: Path, image: Array, outcomes: list[Outcome], page: Path) -> 
                 "seconds": outcome.seconds,
                 "peer": outcome.step.peer_name,
                 "peer_seconds": outcome.peer_seconds,
+                "opencv_seconds": outcome.opencv_seconds,
                 "textbook_seconds_extrapolated": outcome.textbook.seconds,
                 "textbook_measured_results": outcome.textbook.results,
                 "largest_difference": outcome.largest_difference,
