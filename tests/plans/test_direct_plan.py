@@ -93,7 +93,7 @@ def test_long_borders_are_reproducible():
 
 def test_refusals_list_what_could_be_asked_for():
     x, w = np.ones((1, 1, 6)), np.ones((1, 1, 2))
-    with pytest.raises(ft.OptionError, match="Possible here: .*'direct', 'stencil'"):
+    with pytest.raises(ft.OptionError, match=r"Possible here: .*'direct', 'stencil'"):
         ft.conv1d(x, w, algorithm="copying")
 
 

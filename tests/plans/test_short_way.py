@@ -93,7 +93,7 @@ def test_weighted_sums(shape, kernel, options, dtype):
         (ft.erode, {"structure": np.ones((2, 3), bool)}),
         (ft.dilate, {"structure": np.arange(6.0).reshape(2, 3).astype("float32")}),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None) or "-".join(value),
 )
 def test_other_rules(function, options, dtype):
     for shape in ((2, 3, 6, 7), (3, 4, 5)):
