@@ -71,7 +71,7 @@ def test_whole_numbers_stay_whole():
         assert found is not None
         assert np.array_equal(product_of(found.values[0], (5, 3, 4)), kernel)
         assert np.array_equal(found.values, np.rint(found.values))
-        assert not found.may_overflow
+        assert not found.may_overflow or not kernel.all()
     whole = outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1])
     for kernel in (whole, whole / 256):
         found = factors_of(kernel.astype("f4")[None], "float32")
@@ -106,6 +106,13 @@ def test_passes_stay_in_range_where_sums_do():
         assert lost <= 2 * 81
         assert found.may_overflow == (scale > 1)
         assert found.may_overflow == (np.abs(first).sum() > 1)
+
+
+def test_zeros_behind_a_large_pass_may_make_nan_of_its_overflow():
+    for last, may_overflow in ([1, 0, -1], True), ([1, 2, -1], False):
+        assert factors_of(outer([1, 2, 1], last)[None], "float32").may_overflow == may_overflow
+    assert not factors_of(outer([0, 1, 0], [1, 0, -1])[None], "float32").may_overflow
+    assert not factors_of(outer([1, 2, 1], [1, 0, 1]).astype("i4")[None], "float32").may_overflow
 
 
 def test_kernels_at_the_end_of_the_range_are_left_alone():

@@ -206,6 +206,19 @@ def test_a_pass_that_overflows_alone_hands_over():
     assert names == ["low_rank"]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_pass_that_overflows_under_weights_of_zero_hands_over(dtype):
+    weight = np.multiply.outer([1, 2, 3, 2, 1, 2, 3], [1, 0, -1, 0, 2, 0, 1]).astype(dtype)
+    x = np.ones((1, 1, 60, 70), dtype)
+    x[..., 30, 31] = np.finfo(dtype).max
+    bank = weight[None, None]
+    expected = ft.conv(x, bank, padding="same", algorithm="stencil")
+    y, names = runs(ft.conv, x, bank, padding="same", algorithm="low_rank")
+    assert len(names) == 2
+    assert not np.isnan(expected).any()
+    assert np.array_equal(y, expected)
+
+
 def test_the_smallest_numbers_lose_no_more_than_in_direct_sums():
     rng = np.random.default_rng(0)
     x = (rng.integers(-9, 10, (1, 1, 40, 50)) * 2.0**-149).astype("f4")

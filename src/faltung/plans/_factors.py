@@ -182,11 +182,12 @@ def _balanced(factors: list[Array], taps: tuple[int, ...]) -> list[Array]:
 def _may_overflow(factors: list[Array]) -> bool:
     """Whether a pass can leave the range of its dtype where the whole sum does not.
 
-    It cannot where its weights sum to 1 at most, nor where later ones are at least 1.
+    It cannot where its weights sum to 1 at most, nor where later ones are at least 1. A later
+    weight of zero keeps cells out of the whole sum, and would make NaN of their overflow.
     """
     with np.errstate(all="ignore"):
         sizes = [np.abs(factor.astype(np.float64)) for factor in factors]
         sums = np.cumprod([size.sum(axis=1) for size in sizes[:-1]], axis=0)
-        least = [np.where(size > 0, size, np.inf).min(axis=1) for size in sizes[:0:-1]]
+        least = [size.min(axis=1) for size in sizes[:0:-1]]
         later = np.cumprod(least, axis=0)[::-1]
     return not bool(((sums <= 1) | (later >= 1)).all())
