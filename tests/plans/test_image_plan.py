@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import faltung as ft
-from faltung.plans import _converting, _resources, image
+from faltung.plans import _converting, _recording, _resources, image
 
 MODES = ("zeros", "constant", "reflect", "symmetric", "edge", "wrap", "blank")
 DTYPES = ("float32", "float64", "uint8", "int16", "uint16", "float16", "int64")
@@ -174,6 +174,51 @@ def test_calls_that_were_made_before_see_their_own_weights():
             for options in ({}, {"algorithm": "stencil"})
         ]
         assert np.array_equal(*results, equal_nan=True)
+
+
+# One tap along the last axis, padded or not, and along the first: a part of the problem may look
+# like a picture in colour where the whole does not, and the other way round.
+LOOKS = (
+    ((2, 5, 1), ((2, 0), (2, 2), (0, 1)), (1, 1, 1)),
+    ((2, 5, 1), ((2, 0), (2, 2), (0, 1)), (4, 2, 1)),
+    ((1, 5, 1), ((1, 0), (2, 2), (0, 0)), (1, 1, 1)),
+    ((1, 3, 5), ((1, 1), (1, 1), (2, 2)), (1, 1, 1)),
+)
+
+
+@pytest.mark.parametrize(("kernel", "padding", "stride"), LOOKS)
+@pytest.mark.parametrize("way", ["blank", "converted", "rest"])
+def test_parts_are_summed_as_weights_were_packed(kernel, padding, stride, way):
+    rng = np.random.default_rng(0)
+    x = whole_numbers(rng, (2, 3, 9, 60, 40), "int16" if way == "converted" else "float32")
+    weight = whole_numbers(rng, (3, 3, *kernel), "float32")
+    parameters = {"padding": padding, "stride": stride}
+    if way == "blank":
+        parameters["padding_mode"] = "blank"
+    if way == "rest":
+        x[0, 1, 3, 4, 2] = np.nan
+    with _recording.recorded() as names:
+        y = ft.conv(x, weight, **parameters, algorithm="fft" if way == "rest" else "image")
+    # A part in colour has a stride that the plan does not know.
+    assert "image" in names or (way == "rest" and stride[0] > 3)
+    expected = ft.conv(x, weight, **parameters, algorithm="stencil")
+    # Transforms round; what they leave undone is exact.
+    assert np.array_equal(np.rint(y) if way == "rest" else y, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 9), (3, 1)])
+@pytest.mark.parametrize("stride", [1, (2, 1), (1, 2)])
+@pytest.mark.parametrize("border", ["edge", "blank"])
+def test_rows_and_columns_filter_pictures_of_bytes_in_colour(shape, stride, border):
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (90, 110, 3), dtype=np.uint8)
+    kernel = whole_numbers(rng, shape, "float64") + 0.25
+    y = ft.filter_image(picture, kernel, border=border, stride=stride)
+    for channel in range(3):
+        sums = ft.filter_image(
+            picture[:, :, channel].astype(float), kernel, border=border, stride=stride
+        )
+        assert np.array_equal(y[:, :, channel], np.clip(np.rint(sums), 0, 255))
 
 
 def test_a_colour_picture_is_filtered_channel_by_channel():

@@ -26,12 +26,16 @@ _EXPONENTS = {"float32": 0x7F80_0000, "float64": 0x7FF0_0000_0000_0000}
 
 
 class PackedFilter(NamedTuple):
-    """Weights and biases as the tiles read them; they fit every input shape."""
+    """Weights and biases as the tiles read them; they fit every input shape.
+
+    `is_joined` tells whether the last two axes of the windows were one when they were packed.
+    """
 
     weights: NDArray[Any]
     biases: NDArray[Any]
     has_bias: bool
     is_finite: bool
+    is_joined: bool = False
 
 
 @cache

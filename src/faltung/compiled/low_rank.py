@@ -80,6 +80,8 @@ class PackedFactors(NamedTuple):
     is_certain : bool
         Whether results are rounded by `certain`; the factors of the one filter are then followed by
         its kernel and a margin.
+    is_joined : bool
+        Whether the last two axes of the windows were one when they were packed.
     """
 
     weights: NDArray[Any]
@@ -87,6 +89,7 @@ class PackedFactors(NamedTuple):
     has_bias: bool
     checks: bool
     is_certain: bool = False
+    is_joined: bool = False
 
 
 def pack(

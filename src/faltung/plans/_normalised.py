@@ -11,7 +11,7 @@ from faltung.compiled.normalised import Missing
 from faltung.compiled.task import DirectTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans import _select, image, low_rank
-from faltung.plans._pictures import has_colours, joins, kernel_axes
+from faltung.plans._pictures import joins, kernel_axes
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._recording import record
 from faltung.plans._windows import clear_part
@@ -94,6 +94,7 @@ def _run(
 ) -> bool:
     """Run one algorithm; whether it declines its results."""
     axes, mask = cast("Axes", problem.recipe.axes), missing.mask
+    is_joined = packed[0].is_joined
     if problem.recipe.is_blank:
         y[...] = 0
         boxes = tuple(axis.clear_outputs for axis in axes)
@@ -104,18 +105,18 @@ def _run(
         x, y, axes = clear_part(x, y, axes, boxes)
     arrays = [each for each in (x, y, mask) if each is not None]
     places = [arrays]
-    if has_colours(axes):
+    if is_joined:
         if all(map(joins, arrays)):
             places = [[each.reshape(*each.shape[:-2], -1) for each in arrays]]
         else:
-            axes, count = axes[:2], x.shape[-1]
+            is_joined, axes, count = False, axes[:2], x.shape[-1]
             places = [[each[..., place] for each in arrays] for place in range(count)]
     task = DirectTask(
         batch=len(x),
         groups=1,
         channels=1,
         filters=1,
-        axes=kernel_axes(axes),
+        axes=kernel_axes(axes, is_joined),
         dtype=problem.dtype.name,
         fill=problem.recipe.fill,
     )

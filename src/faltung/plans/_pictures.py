@@ -28,19 +28,19 @@ MOST_SHIFT = 16
 """Binary digits behind the point that weights may have to be summed in float32."""
 
 
-def unknown_window(axes: Axes) -> str | None:
+def unknown_window(axes: Axes, is_joined: bool) -> str | None:
     """Why the kernels of pictures do not know a window, or None."""
     if len(axes) > 3:
         return f"it knows windows on 1 to 3 axes, here are {len(axes)}"
     if all(axis.taps == 1 for axis in axes):
         return "one tap alone is no window"
-    rows = axes[-2] if len(axes) > 1 and not has_colours(axes) else axes[0]
+    rows = axes[-2] if len(axes) > 1 and not is_joined else axes[0]
     if len(axes) > 1 and (rows.stride > MOST_STRIDE or (rows.stride > 1 and rows.dilation > 1)):
         return (
             f"it takes rows in steps of 1 to {MOST_STRIDE}, or dilated, here stride "
             f"{rows.stride} and dilation {rows.dilation}"
         )
-    if has_colours(axes) and axes[1].stride > 1:
+    if is_joined and axes[1].stride > 1:
         return "it takes every column where the values of a pixel lie side by side"
     return None
 
@@ -51,7 +51,11 @@ def is_passed(axis: SlidingAxis) -> bool:
 
 
 def has_colours(axes: Axes) -> bool:
-    """Whether the last of three axes holds the values of a pixel, which are filtered alike."""
+    """Whether the last of three axes holds the values of a pixel, which are filtered alike.
+
+    Weights are packed for one or the other, and say so: that a part of the same problem has colours
+    may only mean that its windows are clear of an axis' ends.
+    """
     return len(axes) == 3 and is_passed(axes[2]) and not is_passed(axes[0])
 
 
@@ -60,14 +64,15 @@ def joins(array: Array) -> bool:
     return bool(array.strides[-2] == array.shape[-1] * array.strides[-1])
 
 
-def kernel_axes(axes: Axes) -> tuple[Axis, Axis, Axis]:
+def kernel_axes(axes: Axes, is_joined: bool) -> tuple[Axis, Axis, Axis]:
     """The axes as the kernels take them: planes, rows, columns, filled up in front.
 
-    Values that lie side by side in a pixel and are filtered alike, as in pictures whose channels
-    are last, join the columns: neighbours in the window are then so many columns apart.
+    Where the last of three `is_joined`, values that lie side by side in a pixel and are filtered
+    alike, as in pictures whose channels are last, join the columns: neighbours in the window are
+    then so many columns apart.
     """
     made = [kernel_axis(axis) for axis in axes]
-    if not has_colours(axes):
+    if not is_joined:
         depth, rows, columns = (*(Axis(1, 1, 1),) * (3 - len(made)), *made)
         return depth, rows, columns
     columns, count = made[1], axes[2].size
@@ -114,9 +119,11 @@ def rounding_filter(
     """
     macs = prod(axis.outputs for axis in axes) * kernel.size
     is_known = picture.dtype.kind in ROUNDED and picture.dtype.isnative and picture.flags.aligned
-    if not is_known or macs < LEAST_MACS or unknown_window(axes) or missing_compiler():
+    if not is_known or macs < LEAST_MACS or missing_compiler():
         return None
     if not np.isfinite(kernel).all() or not _jit.available():
+        return None
+    if unknown_window(axes, len(axes) == 3):
         return None
     if max(max(axis.before, after(axis)) for axis in axes) > MOST_BORDER:
         return None
@@ -126,7 +133,9 @@ def rounding_filter(
         return lambda picture: np.zeros(shape, dtype)
     places, windows = _places(picture, np.empty(shape, dtype), axes, boxes)
     sums = "float32" if _is_exact(kernel, dtype, fill) else "float64"
-    task = RoundedTask(1, 1, 1, 1, kernel_axes(windows), dtype.name, fill, sum_dtype=sums)
+    task = RoundedTask(
+        1, 1, 1, 1, kernel_axes(windows, len(windows) == 3), dtype.name, fill, sum_dtype=sums
+    )
     if image.facts(task).refusal:
         return None
     packed = image.pack(kernel[None, None], task)

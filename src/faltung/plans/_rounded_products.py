@@ -68,7 +68,14 @@ def filter_by_factors(picture: Array, kernel: Array, axes: Axes, fill: float) ->
         places = [(x[..., c], y[..., c], axes[:2]) for c in range(x.shape[-1])]
     for cells, target, windows in places:
         task = RoundedTask(
-            1, 1, 1, 1, kernel_axes(windows), picture.dtype.name, fill, sum_dtype=sums
+            1,
+            1,
+            1,
+            1,
+            kernel_axes(windows, len(windows) == 3),
+            picture.dtype.name,
+            fill,
+            sum_dtype=sums,
         )
         if low_rank.facts(task).refusal:
             return None

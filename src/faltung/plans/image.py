@@ -60,7 +60,7 @@ def supports(problem: Problem) -> str | None:
             f"it sums 1 to {MOST_CHANNELS} channels into 1 to {MOST_CHANNELS} filters, a group "
             f"here has {recipe.channels} and {recipe.filters}"
         )
-    if reason := unknown_window(tuple(axes)):
+    if reason := unknown_window(tuple(axes), has_colours(tuple(axes))):
         return reason
     if problem.taps > MOST_TAPS:
         return f"a kernel has {problem.taps:,} taps, more than {MOST_TAPS:,}"
@@ -103,7 +103,8 @@ def prepare(problem: Problem, operands: Operands) -> image.PackedFilter | None:
     bias = operands.bias
     if bias is not None:
         bias = np.ascontiguousarray(bias, problem.dtype)
-    packed = image.pack(weight, _task_of(problem), bias)
+    is_joined = has_colours(cast("Axes", problem.recipe.axes))
+    packed = image.pack(weight, _task_of(problem), bias)._replace(is_joined=is_joined)
     # On staged padding a weight that is not finite would make a NaN of a cell that is not there.
     return packed if packed.is_finite else None
 
@@ -164,16 +165,18 @@ def run(problem: Problem, x: Array, packed: image.PackedFilter, y: Array) -> Non
 
 
 def _run_box(problem: Problem, axes: Axes, x: Array, packed: image.PackedFilter, y: Array) -> None:
-    if has_colours(axes):
+    is_joined = packed.is_joined and len(axes) == 3
+    if is_joined:
         if not (joins(x) and joins(y)):
             for place in range(x.shape[-1]):
                 _run_box(problem, axes[:2], x[..., place], packed, y[..., place])
             return
         x, y = (array.reshape(*array.shape[:-2], -1) for array in (x, y))
-    if axes is problem.recipe.axes and len(x) == problem.recipe.batch:
+    is_whole = axes is problem.recipe.axes and len(x) == problem.recipe.batch
+    if is_whole and is_joined == has_colours(axes):
         task = _task_of(problem)
     else:
-        task = _make_task(problem, axes, len(x))
+        task = _make_task(problem, axes, len(x), is_joined)
     image.run(task, x, packed, y)
 
 
@@ -181,18 +184,20 @@ def _task_of(problem: Problem) -> DirectTask:
     task = problem.kept.get(name)
     if task is None:
         axes = cast("Axes", problem.recipe.axes)
-        task = problem.kept[name] = _make_task(problem, axes, problem.recipe.batch)
+        task = problem.kept[name] = _make_task(
+            problem, axes, problem.recipe.batch, has_colours(axes)
+        )
     return cast("DirectTask", task)
 
 
-def _make_task(problem: Problem, axes: Axes, batch: int) -> DirectTask:
+def _make_task(problem: Problem, axes: Axes, batch: int, is_joined: bool) -> DirectTask:
     recipe = problem.recipe
     return DirectTask(
         batch=batch,
         groups=recipe.groups,
         channels=recipe.channels,
         filters=recipe.filters,
-        axes=kernel_axes(axes),
+        axes=kernel_axes(axes, is_joined),
         dtype=problem.dtype.name,
         fill=recipe.fill,
         is_relu=recipe.activation == "relu",

@@ -24,7 +24,7 @@ from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._converting import CONVERTED_BYTES, run_converted
 from faltung.plans._factors import factors_of
-from faltung.plans._pictures import is_passed, joins, kernel_axes
+from faltung.plans._pictures import has_colours, joins, kernel_axes
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
 from faltung.plans._windows import MOST_BORDER, after, clear_part
@@ -91,7 +91,7 @@ def _unknown_window(problem: Problem, axes: Axes) -> str | None:
         return "it knows windows of several taps on two or three axes"
     if any(axis.stride > 1 for axis in axes):
         return "its passes go from cell to cell, here is a stride"
-    if len(axes) == 3 and axes[0].taps > 1 and not _is_joined(axes):
+    if len(axes) == 3 and axes[0].taps > 1 and not has_colours(axes):
         if problem.recipe.channels > 1:
             return "of windows on three axes it sums one channel"
         if axes[0].dilation > 1:
@@ -157,7 +157,8 @@ def prepare(problem: Problem, operands: Operands) -> low_rank.PackedFactors | No
     if bias is not None:
         bias = np.ascontiguousarray(bias, problem.dtype)
     values = factors.values.reshape(len(weight), -1, factors.values.shape[1])
-    return low_rank.pack(values, task, bias, checks=factors.may_overflow)
+    packed = low_rank.pack(values, task, bias, checks=factors.may_overflow)
+    return packed._replace(is_joined=has_colours(cast("Axes", problem.recipe.axes)))
 
 
 def shortcut(
@@ -192,7 +193,8 @@ def run(problem: Problem, x: Array, packed: low_rank.PackedFactors, y: Array) ->
 def _run_box(
     problem: Problem, axes: Axes, x: Array, packed: low_rank.PackedFactors, y: Array
 ) -> bool:
-    if _is_joined(axes):
+    is_joined = packed.is_joined and len(axes) == 3
+    if is_joined:
         if not (joins(x) and joins(y)):
             declined = [
                 _run_box(problem, axes[:2], x[..., place], packed, y[..., place])
@@ -200,34 +202,32 @@ def _run_box(
             ]
             return any(declined)
         x, y = (array.reshape(*array.shape[:-2], -1) for array in (x, y))
-    if axes is problem.recipe.axes and len(x) == problem.recipe.batch:
+    is_whole = axes is problem.recipe.axes and len(x) == problem.recipe.batch
+    if is_whole and is_joined == has_colours(axes):
         task = _task_of(problem)
     else:
-        task = _make_task(problem, axes, len(x))
+        task = _make_task(problem, axes, len(x), is_joined)
     return low_rank.run(task, x, packed, y)
-
-
-def _is_joined(axes: Axes) -> bool:
-    """Whether the last of three axes holds values that lie side by side and are filtered alike."""
-    return len(axes) == 3 and is_passed(axes[2]) and not is_passed(axes[0])
 
 
 def _task_of(problem: Problem) -> DirectTask:
     task = problem.kept.get(name)
     if task is None:
         axes = cast("Axes", problem.recipe.axes)
-        task = problem.kept[name] = _make_task(problem, axes, problem.recipe.batch)
+        task = problem.kept[name] = _make_task(
+            problem, axes, problem.recipe.batch, has_colours(axes)
+        )
     return cast("DirectTask", task)
 
 
-def _make_task(problem: Problem, axes: Axes, batch: int) -> DirectTask:
+def _make_task(problem: Problem, axes: Axes, batch: int, is_joined: bool) -> DirectTask:
     recipe = problem.recipe
     return DirectTask(
         batch=batch,
         groups=recipe.groups,
         channels=recipe.channels,
         filters=recipe.filters,
-        axes=kernel_axes(axes),
+        axes=kernel_axes(axes, is_joined),
         dtype=problem.dtype.name,
         fill=recipe.fill,
         is_relu=recipe.activation == "relu",
