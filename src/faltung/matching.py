@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from faltung._door import door
+from faltung.compiled import _jit, window_scores
+from faltung.compiled.window_scores import Limits
 from faltung.errors import DTypeError, ShapeError, WindowError
 from faltung.operators._arrays import as_array
 from faltung.operators.conv import conv
 from faltung.plans import fft
+from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._recording import record, recorded
 from faltung.typing import Array, ArrayLike
 
@@ -18,6 +23,29 @@ __all__ = ["match_template"]
 EPSILON = float(np.finfo(float).eps)
 CELLS_AT_ONCE = 2**20
 """Cells of the windows that are computed one by one at a time: 8 MiB of float64."""
+MOST_EXPONENT = 100
+"""Of the largest cell: beyond, squares of what matters would overflow or vanish."""
+
+
+class _Planes(NamedTuple):
+    """Channels in float64, shape (C, H, W), without anything infinite or NaN.
+
+    Parameters
+    ----------
+    cells : array
+        The values, scaled where their squares would overflow or vanish: scores do not change.
+    is_finite : array of bool, shape (H, W), or None
+        Which pixels were; the others are 0. None: all of them.
+    largest : float
+        No magnitude is above it.
+    is_whole : bool
+        Whether all cells are whole numbers.
+    """
+
+    cells: Array
+    is_finite: Array | None
+    largest: float
+    is_whole: bool
 
 
 @door
@@ -52,7 +80,7 @@ def match_template(image: ArrayLike, template: ArrayLike) -> Array:
     -----
     ``sum(t * p) / sqrt(sum(t**2) * sum(p**2))`` with t and p the patch and the window, each
     without its mean. Channels have their own means, the sums run over all of them. Windows whose
-    spread is lost in the rounding of the running sums are computed one by one.
+    spread is lost in the rounding of their sums are computed one by one.
 
     References
     ----------
@@ -68,18 +96,24 @@ def match_template(image: ArrayLike, template: ArrayLike) -> Array:
     """
     picture, patch = as_array(image, "image"), as_array(template, "template")
     _check(picture, patch)
-    cells, is_finite = _channels_first(picture)
-    values, is_usable = _channels_first(patch)
+    planes, patch_planes = _planes(picture), _planes(patch)
+    values = patch_planes.cells
     unit: Array = _unit(values.reshape(1, len(values), -1)).reshape(values.shape)
-    window = unit.shape[1:]
+    if patch_planes.is_finite is not None:
+        (height, width), (h, w) = picture.shape[:2], patch.shape[:2]
+        return np.full((height - h + 1, width - w + 1), np.nan)
     with np.errstate(all="ignore"):
-        scores, is_doubtful = _by_sums(cells, unit)
-    is_constant = _is_constant(cells, window)
-    scores[is_constant] = 0
-    is_broken = _count(~is_finite, *window) > 0
-    _one_by_one(cells, unit, scores, is_doubtful & ~is_constant & ~is_broken)
-    scores[is_broken | (not is_usable.all())] = np.nan
-    return np.clip(scores, -1, 1, out=scores)
+        scores, doubtful = _by_sums(planes, unit)
+    is_broken = None
+    if planes.is_finite is not None:
+        is_broken = _count(~planes.is_finite, *unit.shape[1:]) > 0
+        scores[is_broken] = 0
+    if doubtful:
+        # The sums may have taken the means off the cells, and with them the last digits.
+        _one_by_one(_planes(picture).cells, unit, scores)
+    if is_broken is not None:
+        scores[is_broken] = np.nan
+    return scores
 
 
 def _check(image: Array, template: Array) -> None:
@@ -105,16 +139,27 @@ def _check(image: Array, template: Array) -> None:
         raise WindowError(f"template is larger than the image: {shapes}", "Exchange or crop them")
 
 
-def _channels_first(array: Array) -> tuple[Array, Array]:
-    """The values in float64, shape (C, H, W), and which pixels are finite; the others become 0."""
+def _planes(array: Array) -> _Planes:
     planes = array[:, :, None] if array.ndim == 2 else array
-    cells = np.moveaxis(planes, 2, 0).astype(np.float64)
-    is_finite = np.asarray(np.isfinite(cells).all(axis=0))
-    cells = np.where(is_finite, cells, 0)
-    exponent = int(np.frexp(np.abs(cells).max())[1])
-    if abs(exponent) > 300:  # squares would overflow or vanish; scores do not change with scale
-        cells = np.ldexp(cells, -exponent)
-    return cells, is_finite
+    cells = np.array(np.moveaxis(planes, 2, 0), np.float64, order="C")
+    if array.dtype.kind in "biu":
+        largest = 255.0 if array.dtype.itemsize == 1 else _largest(cells)
+        return _Planes(cells, None, largest, is_whole=True)
+    is_finite, largest = None, _largest(array if array.dtype.char in "fd" else cells)
+    if not np.isfinite(largest):  # one NaN is enough
+        is_finite = np.asarray(np.isfinite(cells).all(axis=0))
+        cells = np.where(is_finite, cells, 0)
+        largest = _largest(cells)
+    exponent = int(np.frexp(largest)[1])
+    if abs(exponent) > MOST_EXPONENT:
+        cells, largest = np.ldexp(cells, -exponent), float(np.ldexp(largest, -exponent))
+    # The first line usually tells.
+    is_whole = all((some == np.rint(some)).all() for some in (cells[:, 0], cells))
+    return _Planes(cells, is_finite, largest, is_whole)
+
+
+def _largest(cells: Array) -> float:
+    return max(float(cells.max()), -float(cells.min()))
 
 
 def _unit(windows: Array) -> Array:
@@ -131,36 +176,67 @@ def _unit(windows: Array) -> Array:
     return spread
 
 
-def _by_sums(cells: Array, patch: Array) -> tuple[Array, Array]:
-    """The scores from sums over windows, and where rounding may have eaten them."""
-    count = patch[0].size
-    # A whole number as the centre keeps whole numbers whole, and their sums exact.
-    centred = cells - np.rint(cells.mean(axis=(1, 2), keepdims=True))
-    largest = float(np.abs(centred).max())
-    is_whole = bool((centred == np.rint(centred)).all())
-    is_exact = is_whole and count * len(cells) * largest**2 < 2.0**40
-    if not is_exact and largest > 0:
-        centred = np.ldexp(centred, -int(np.frexp(largest)[1]))
-    energy = _box_sums(np.square(centred), *patch.shape[1:])
-    sums = _box_sums(centred, *patch.shape[1:])
-    variance = (energy - np.square(sums) / count).sum(axis=0)
-    products, error = _products(centred, patch)
-    # Below this share of the energy a variance may be wrong by more than a millionth.
-    noise = 0 if is_exact else 1e6 * count * EPSILON
-    floor = np.maximum(noise * energy.sum(axis=0), (1e6 * error) ** 2)
-    return products / np.sqrt(variance), ~(variance > floor)
+def _by_sums(planes: _Planes, patch: Array) -> tuple[Array, int]:
+    """The scores from sums over windows; where rounding may have eaten them NaN, and how often."""
+    taps, window = patch[0].size, (patch.shape[1], patch.shape[2])
+    if not _is_exact(planes, taps):
+        planes = _centred(planes)
+    is_exact = _is_exact(planes, taps)
+    scores, error = _products(planes, patch)
+    # Below this share of the energy a spread may be wrong by more than a millionth.
+    share = 0.0 if is_exact else 4e6 * taps * EPSILON
+    limits = Limits(share, (1e6 * error) ** 2, is_exact)
+    is_worth_it = scores.size * patch.size >= LEAST_MACS and missing_compiler() is None
+    is_compiled = is_worth_it and _jit.available()
+    divide = window_scores.divide_by_spread if is_compiled else _divide_by_spread
+    return scores, divide(planes.cells, window, scores, limits)
 
 
-def _products(cells: Array, patch: Array) -> tuple[Array, float]:
+def _is_exact(planes: _Planes, taps: int) -> bool:
+    """Whether all sums over windows, of cells and of their squares, are."""
+    return planes.is_whole and len(planes.cells) * (taps * planes.largest) ** 2 < 2.0**52
+
+
+def _centred(planes: _Planes) -> _Planes:
+    """The cells, in place, about their means: their squares then are hardly more than the spread.
+
+    A whole number as the centre keeps whole numbers whole, and their sums exact.
+    """
+    cells = planes.cells
+    cells -= np.rint(cells.mean(axis=(1, 2), keepdims=True))
+    largest = _largest(cells) if planes.is_whole else 2 * planes.largest
+    return planes._replace(cells=cells, largest=largest)
+
+
+def _divide_by_spread(cells: Array, patch: tuple[int, int], scores: Array, limits: Limits) -> int:
+    """What `window_scores.divide_by_spread` does, in NumPy."""
+    taps = patch[0] * patch[1]
+    whole = taps * _box_sums(np.square(cells), *patch).sum(axis=0)
+    spread = whole - np.square(_box_sums(cells, *patch)).sum(axis=0)
+    scores *= np.sqrt(taps) / np.sqrt(spread)
+    np.clip(scores, -1, 1, out=scores)
+    is_sure = (spread > limits.share * whole) & (spread > limits.floor * taps)
+    if limits.is_exact:
+        is_sure |= spread == 0
+        scores[spread == 0] = 0
+    scores[~is_sure] = np.nan
+    return int(np.count_nonzero(~is_sure))
+
+
+def _products(planes: _Planes, patch: Array) -> tuple[Array, float]:
     """The sums of products with the patch, and the rounding error that all windows share."""
+    cells = planes.cells
     with recorded() as algorithms:
         products = conv(cells, patch[None])[0]
     for name in algorithms:
         record(name)
     if fft.name not in algorithms:
         return products, 0.0
-    error = EPSILON * np.log2(cells.size) * np.linalg.norm(cells)
-    return products, float(error)
+    if planes.is_whole:
+        norm = planes.largest * np.sqrt(cells.size)
+    else:
+        norm = np.sqrt(np.einsum("i,i", cells.reshape(-1), cells.reshape(-1)))
+    return products, float(EPSILON * np.log2(cells.size) * norm)
 
 
 def _box_sums(planes: Array, height: int, width: int) -> Array:
@@ -206,8 +282,12 @@ def _count(flags: Array, height: int, width: int) -> Array:
     return counts
 
 
-def _one_by_one(cells: Array, patch: Array, scores: Array, where: Array) -> None:
-    """Compute the scores of some windows from their own means."""
+def _one_by_one(cells: Array, patch: Array, scores: Array) -> None:
+    """Compute the scores that are NaN from the means of their windows."""
+    where = np.isnan(scores)
+    is_constant = where & _is_constant(cells, patch.shape[1:])
+    scores[is_constant] = 0
+    where &= ~is_constant
     windows = sliding_window_view(cells, patch.shape[1:], axis=(1, 2))
     places = np.argwhere(where)
     step = max(CELLS_AT_ONCE // patch.size, 1)
@@ -215,4 +295,5 @@ def _one_by_one(cells: Array, patch: Array, scores: Array, where: Array) -> None
         rows, columns = places[start : start + step].T
         chosen = windows[:, rows, columns].transpose(1, 0, 2, 3)
         unit = _unit(chosen.reshape(len(rows), len(cells), -1))
-        scores[rows, columns] = unit.reshape(len(rows), -1) @ patch.ravel()
+        found = unit.reshape(len(rows), -1) @ patch.ravel()
+        scores[rows, columns] = np.clip(found, -1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -38,10 +39,11 @@ def textbook(image: Array, template: Array) -> Array:
     channels=st.sampled_from([None, 1, 3]),
     dtype=st.sampled_from(["u1", "i2", "u2", "i8", "f2", "f4", "f8", "?"]),
     seed=st.integers(0, 2**32),
+    least=st.sampled_from([0, matching.LEAST_MACS]),
 )
 @settings(max_examples=150, deadline=None)
 def test_scores_equal_the_definition(
-    size: tuple[int, int], channels: int | None, dtype: str, seed: int
+    size: tuple[int, int], channels: int | None, dtype: str, seed: int, least: int
 ) -> None:
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 2 if dtype == "?" else 120, size).astype(dtype)
@@ -49,7 +51,8 @@ def test_scores_equal_the_definition(
         image = rng.integers(0, 2 if dtype == "?" else 120, (*size, channels)).astype(dtype)
     height, width = (int(rng.integers(1, n + 1)) for n in size)
     template = image[-height:, :width]
-    got = match_template(image, template)
+    with mock.patch.object(matching, "LEAST_MACS", least):
+        got = match_template(image, template)
     assert got.dtype == np.float64
     assert got.shape == (size[0] - height + 1, size[1] - width + 1)
     assert np.allclose(got, textbook(image, template), rtol=0, atol=1e-9)
@@ -155,3 +158,42 @@ def test_many_doubtful_windows_are_computed_in_parts(monkeypatch: pytest.MonkeyP
     image[0, 0] = 0
     template = image[4:7, 5:8]
     assert np.allclose(match_template(image, template), textbook(image, template), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4"])
+def test_a_large_picture_with_all_that_is_cruel(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(10)
+    image = rng.integers(0, 256, (130, 170, 3)).astype(dtype)
+    image[20:80, 30:90] = 7
+    image[50, 60, 1] = 8
+    if dtype == "f4":
+        image[:, :120] /= 7
+        image[120, 150, 2] = np.nan
+        image[:40, 120:] += 1e6
+    template = image[40:64, 50:70]
+    got = match_template(image, template)
+    assert got[40, 50] == pytest.approx(1, abs=1e-9)
+    assert (got[20:26, 30:40] == 0).all()
+    assert np.isnan(got).sum() == (0 if dtype == "u1" else 10 * 20)
+    for i, j in rng.integers(0, got.shape, (60, 2)):
+        window = image[i : i + 24, j : j + 20]
+        expected = np.nan if np.isnan(window).any() else textbook(window, template)[0, 0]
+        assert got[i, j] == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    monkeypatch.setattr(matching, "LEAST_MACS", image.size**2)
+    assert np.allclose(match_template(image, template), got, rtol=0, atol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("least", [0, 2**60])
+@pytest.mark.parametrize("offset", [0.0, 1e12])
+def test_faint_structure_is_exact_both_ways(
+    least: int, offset: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching, "LEAST_MACS", least)
+    rng = np.random.default_rng(11)
+    image = rng.normal(size=(16, 20)) * 1000
+    image[:, 8:] = offset + rng.normal(size=(16, 12)) * (1.0 if offset else 1e-12)
+    template = image[3:7, 10:15]
+    got = match_template(image, template)
+    assert np.allclose(got, textbook(image, template), rtol=0, atol=1e-6)
