@@ -1,8 +1,12 @@
 """Transforms of many lines at once beside NumPy's, on vectors of every level."""
 
+import sys
+
 import numpy as np
 import pytest
 
+from compiled_jobs import output_of
+from faltung.compiled import machine
 from faltung.compiled._jit import available
 from faltung.compiled.fourier_passes import frequencies, pass_table, transform
 from faltung.compiled.simd import Element
@@ -55,3 +59,12 @@ def test_what_the_instructions_mean():
 def test_every_frequency_falls_out_once():
     for count in (2, 8, 64, 512):
         assert sorted(frequencies(count)) == list(range(count))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="mprotect")
+@pytest.mark.parametrize(("level", "count"), [("generic", 10), ("avx2", 10), ("avx512", 20)])
+def test_nothing_outside_the_arrays_is_touched_on_any_level(level, count):
+    if not machine.has(level):
+        pytest.skip(f"this machine has no {level}")
+    code = f"import guarded_fourier as g; g.main({count})"
+    assert output_of(code, seconds=120, FALTUNG_MAX_ISA=level).split() == [level, str(count)]
