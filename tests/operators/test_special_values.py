@@ -87,7 +87,10 @@ def kinds(y):
 def assert_same_positions(y, expected, name=""):
     assert np.array_equal(kinds(y), kinds(expected)), name
     finite = kinds(expected) == 0
-    assert np.array_equal(y[finite], expected[finite]), name
+    if name == "fft":  # its sums of whole numbers are exact but for what float64 rounds on the way
+        assert (abs(y[finite] - expected[finite]) <= 1e-12).all(), name
+    else:
+        assert np.array_equal(y[finite], expected[finite]), name
 
 
 def alike(x, weight, bias=None, **options):
