@@ -57,6 +57,21 @@ def assert_close(got, expected):
     assert np.nanmax(np.abs(got - expected)) <= TOLERANCES[got.dtype.name] * largest
 
 
+@pytest.mark.parametrize("way", ["nan", "mask"])
+def test_cells_of_another_dtype_under_borders_on_several_axes(way):
+    rng = np.random.default_rng(0)
+    x = rng.integers(-4, 5, (30, 3, 8, 25)).astype("f2")
+    kernel = rng.integers(-2, 3, (1, 3, 6)).astype("f2")
+    valid = rng.random(x.shape) > 0.1
+    if way == "nan":
+        x[~valid] = np.nan
+    missing = {"nan": "ignore"} if way == "nan" else {"mask": valid}
+    parameters = {"axes": (0, 2, 1), "border": "wrap", "origin": (0, 0, -3), **missing}
+    y = ft.filter_array(x, kernel, **parameters)
+    expected = ft.filter_array(x.astype("f8"), kernel, **parameters)
+    assert np.allclose(y, expected, 2e-3, 2e-3, equal_nan=True)
+
+
 @pytest.fixture
 def compiled_runs(monkeypatch):
     """A list that grows with each run of compiled code."""

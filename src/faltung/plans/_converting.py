@@ -88,7 +88,7 @@ def converted_part(
         if x.size == 0:  # an axis without cells: all that is seen is padding
             shape = (*x.shape[:2], *map(len, sources))
             return np.full(shape, problem.recipe.fill, problem.dtype), tuple(inner)
-        part = x[where].astype(problem.dtype)
+        part = x[where].astype(problem.dtype, order="C")
     for place, source in enumerate(sources):
         outside: Any = (slice(None),) * (2 + place) + (source < 0,)
         part[outside] = problem.recipe.fill
