@@ -46,7 +46,7 @@ def test_where_arrays_are_laid_out_otherwise_python_looks_their_addresses_up(mon
                 patch.setattr(entry, "_addresses_are_in_objects", lambda known=is_known: known)
                 patch.setattr(direct, "runner_of", call.runner_of.__wrapped__)
                 patch.setattr(direct.lanes, "runner_of", direct.lanes.runner_of.__wrapped__)
-                row = direct.row_of(task, task.sums)
+                row = direct.row_of(task)
                 run = direct.runner(task, x, y, row, has_bias, packs=packs)
             y[...] = -1
             assert run(x, y, *held) == 0

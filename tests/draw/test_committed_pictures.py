@@ -23,6 +23,6 @@ def test_the_picture_is_up_to_date(name):
             assert picture.size == PICTURES[name].size
 
 
-def test_each_is_on_the_page():
-    page = (ROOT / "docs" / "figures.md").read_text()
-    assert all(f"images/{name})" in page for name in PICTURES)
+def test_each_is_on_a_page():
+    pages = "".join((ROOT / "docs" / name).read_text() for name in ("figures.md", "ladder.md"))
+    assert all(f"images/{name})" in pages for name in PICTURES)

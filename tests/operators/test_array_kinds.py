@@ -63,7 +63,10 @@ def test_conv_takes_every_kind(kind, dtype):
             assert type(y) is np.ndarray
             assert y.dtype == dtype, name
             assert y.dtype.isnative
-            assert np.array_equal(y, wanted), name
+            if name == "fft":  # exact but for what float64 rounds on the way
+                assert (abs(y - wanted) <= 1e-12).all()
+            else:
+                assert np.array_equal(y, wanted), name
     for given, copy in zip((x, weight, bias), before, strict=True):
         assert np.array_equal(plain(given), copy), "an input was changed"
 
