@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from faltung.compiled import _jit, image
-from faltung.compiled.task import Axis, RoundedTask
+from faltung.compiled.task import Axis, DirectTask, RoundedTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
+from faltung.plans._problem import Problem
 from faltung.plans._recording import record
 from faltung.plans._windows import MOST_BORDER, after, clear_part, kernel_axis
 from faltung.typing import Array
 
-__all__ = ["has_colours", "is_passed", "joins", "kernel_axes", "rounding_filter", "unknown_window"]
+__all__ = [
+    "has_colours",
+    "is_passed",
+    "joins",
+    "kernel_axes",
+    "make_task",
+    "rounding_filter",
+    "task_of",
+    "unknown_window",
+]
 
 Axes: TypeAlias = tuple[SlidingAxis, ...]
 
@@ -178,3 +188,33 @@ def _is_exact(kernel: Array, dtype: np.dtype[Any], fill: float) -> bool:
             is_fill_whole = float(fill).is_integer()
             return bool(is_fill_whole and np.abs(scaled).sum() * largest < 2.0**24)
     return False
+
+
+KEPT = "picture task"
+"""Where a problem keeps its filter, for all plans that take it so."""
+
+
+def task_of(problem: Problem) -> DirectTask:
+    """The filter that a problem is, found out once."""
+    task = problem.kept.get(KEPT)
+    if task is None:
+        axes = cast("Axes", problem.recipe.axes)
+        task = problem.kept[KEPT] = make_task(
+            problem, axes, problem.recipe.batch, has_colours(axes)
+        )
+    return cast("DirectTask", task)
+
+
+def make_task(problem: Problem, axes: Axes, batch: int, is_joined: bool) -> DirectTask:
+    """The filter on some axes; `is_joined` tells the layout that its weights are for."""
+    recipe = problem.recipe
+    return DirectTask(
+        batch=batch,
+        groups=recipe.groups,
+        channels=recipe.channels,
+        filters=recipe.filters,
+        axes=kernel_axes(axes, is_joined),
+        dtype=problem.dtype.name,
+        fill=recipe.fill,
+        is_relu=recipe.activation == "relu",
+    )

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from faltung.compiled import _jit, image
-from faltung.compiled.task import DirectTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._converting import CONVERTED_BYTES, run_converted
-from faltung.plans._pictures import has_colours, joins, kernel_axes, unknown_window
+from faltung.plans._pictures import has_colours, joins, make_task, task_of, unknown_window
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
 from faltung.plans._windows import MOST_BORDER, after, clear_part
@@ -72,18 +71,18 @@ def supports(problem: Problem) -> str | None:
         return f"a border is longer than {MOST_BORDER:,} cells"
     if reason := missing_compiler():
         return reason
-    return image.facts(_task_of(problem)).refusal or None
+    return image.facts(task_of(problem)).refusal or None
 
 
 def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread."""
-    own = image.facts(_task_of(problem)).workspace_bytes
+    own = image.facts(task_of(problem)).workspace_bytes
     return own if problem.input_dtype == problem.dtype else own + 2 * CONVERTED_BYTES
 
 
 def cost(problem: Problem) -> _cost.Cost:
     """Multiply-adds with the loads and sums around them; cells read, staged and written."""
-    task = _task_of(problem)
+    task = task_of(problem)
     facts = image.facts(task)
     moved = _cost.moved_bytes(problem) + facts.staged_bytes
     return _cost.Cost(_cost.sum_flops(task), moved, facts.lane_use)
@@ -104,7 +103,7 @@ def prepare(problem: Problem, operands: Operands) -> image.PackedFilter | None:
     if bias is not None:
         bias = np.ascontiguousarray(bias, problem.dtype)
     is_joined = has_colours(cast("Axes", problem.recipe.axes))
-    packed = image.pack(weight, _task_of(problem), bias)._replace(is_joined=is_joined)
+    packed = image.pack(weight, task_of(problem), bias)._replace(is_joined=is_joined)
     # On staged padding a weight that is not finite would make a NaN of a cell that is not there.
     return packed if packed.is_finite else None
 
@@ -116,7 +115,7 @@ def shortcut(
     axes = cast("Axes", problem.recipe.axes)
     if problem.recipe.is_blank or has_colours(axes):
         return None
-    run_kind = image.runner(_task_of(problem), x, y, packed.has_bias)
+    run_kind = image.runner(task_of(problem), x, y, packed.has_bias)
     weights, biases = packed.weights, packed.biases
     return lambda x, y: not run_kind(x, y, weights, biases)
 
@@ -128,7 +127,7 @@ def packing_shortcut(
     axes = cast("Axes", problem.recipe.axes)
     if problem.recipe.is_blank or has_colours(axes):
         return None
-    task, weight, bias = _task_of(problem), cast("Array", operands.weight), operands.bias
+    task, weight, bias = task_of(problem), cast("Array", operands.weight), operands.bias
     held = [weight] if bias is None else [weight, bias]
     is_as_packed = all(
         array.dtype == problem.dtype and array.flags.c_contiguous and array.flags.aligned
@@ -174,31 +173,7 @@ def _run_box(problem: Problem, axes: Axes, x: Array, packed: image.PackedFilter,
         x, y = (array.reshape(*array.shape[:-2], -1) for array in (x, y))
     is_whole = axes is problem.recipe.axes and len(x) == problem.recipe.batch
     if is_whole and is_joined == has_colours(axes):
-        task = _task_of(problem)
+        task = task_of(problem)
     else:
-        task = _make_task(problem, axes, len(x), is_joined)
+        task = make_task(problem, axes, len(x), is_joined)
     image.run(task, x, packed, y)
-
-
-def _task_of(problem: Problem) -> DirectTask:
-    task = problem.kept.get(name)
-    if task is None:
-        axes = cast("Axes", problem.recipe.axes)
-        task = problem.kept[name] = _make_task(
-            problem, axes, problem.recipe.batch, has_colours(axes)
-        )
-    return cast("DirectTask", task)
-
-
-def _make_task(problem: Problem, axes: Axes, batch: int, is_joined: bool) -> DirectTask:
-    recipe = problem.recipe
-    return DirectTask(
-        batch=batch,
-        groups=recipe.groups,
-        channels=recipe.channels,
-        filters=recipe.filters,
-        axes=kernel_axes(axes, is_joined),
-        dtype=problem.dtype.name,
-        fill=recipe.fill,
-        is_relu=recipe.activation == "relu",
-    )

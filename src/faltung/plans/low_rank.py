@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from faltung.compiled import _jit, low_rank
-from faltung.compiled.task import DirectTask
 from faltung.errors import OptionError
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._converting import CONVERTED_BYTES, run_converted
 from faltung.plans._factors import factors_of
-from faltung.plans._pictures import has_colours, joins, kernel_axes
+from faltung.plans._pictures import has_colours, joins, make_task, task_of
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
 from faltung.plans._windows import MOST_BORDER, after, clear_part
@@ -81,7 +80,7 @@ def supports(problem: Problem) -> str | None:
         return "truth values have no factors"
     if reason := missing_compiler():
         return reason
-    return low_rank.facts(_task_of(problem)).refusal or None
+    return low_rank.facts(task_of(problem)).refusal or None
 
 
 def _unknown_window(problem: Problem, axes: Axes) -> str | None:
@@ -115,13 +114,13 @@ def _too_small(problem: Problem) -> str | None:
 
 def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread."""
-    own = low_rank.facts(_task_of(problem)).workspace_bytes
+    own = low_rank.facts(task_of(problem)).workspace_bytes
     return own if problem.input_dtype == problem.dtype else own + 2 * CONVERTED_BYTES
 
 
 def cost(problem: Problem) -> _cost.Cost:
     """Multiply-adds of the passes, those along rows counted twice: their loads cross lines."""
-    task = _task_of(problem)
+    task = task_of(problem)
     taps = [axis.kernel for axis in task.axes if axis.kernel > 1]
     passes = (sum(taps) + task.axes[2].kernel) / prod(taps)
     return _cost.Cost(_cost.sum_flops(task) * passes, 1.5 * _cost.moved_bytes(problem))
@@ -136,7 +135,7 @@ def prepare(problem: Problem, operands: Operands) -> low_rank.PackedFactors | No
     """Find the factors of the weights; None where there are none that are as good."""
     if not _jit.available():
         return None
-    rule, task = cast("WeightedSum", problem.recipe.rule), _task_of(problem)
+    rule, task = cast("WeightedSum", problem.recipe.rule), task_of(problem)
     weight = rule.coefficients(cast("Array", operands.weight)).astype(problem.dtype, copy=False)
     is_whole = weight.dtype.kind in "iu"
     if not is_whole and not np.isfinite(weight).all():
@@ -167,7 +166,7 @@ def shortcut(
     """What computes y from x for arrays of these strides; it tells whether it could."""
     if problem.recipe.is_blank or len(problem.recipe.axes) == 3:
         return None
-    task = _task_of(problem)
+    task = task_of(problem)
     return lambda x, y: not low_rank.run(task, x, packed, y)
 
 
@@ -204,31 +203,7 @@ def _run_box(
         x, y = (array.reshape(*array.shape[:-2], -1) for array in (x, y))
     is_whole = axes is problem.recipe.axes and len(x) == problem.recipe.batch
     if is_whole and is_joined == has_colours(axes):
-        task = _task_of(problem)
+        task = task_of(problem)
     else:
-        task = _make_task(problem, axes, len(x), is_joined)
+        task = make_task(problem, axes, len(x), is_joined)
     return low_rank.run(task, x, packed, y)
-
-
-def _task_of(problem: Problem) -> DirectTask:
-    task = problem.kept.get(name)
-    if task is None:
-        axes = cast("Axes", problem.recipe.axes)
-        task = problem.kept[name] = _make_task(
-            problem, axes, problem.recipe.batch, has_colours(axes)
-        )
-    return cast("DirectTask", task)
-
-
-def _make_task(problem: Problem, axes: Axes, batch: int, is_joined: bool) -> DirectTask:
-    recipe = problem.recipe
-    return DirectTask(
-        batch=batch,
-        groups=recipe.groups,
-        channels=recipe.channels,
-        filters=recipe.filters,
-        axes=kernel_axes(axes, is_joined),
-        dtype=problem.dtype.name,
-        fill=recipe.fill,
-        is_relu=recipe.activation == "relu",
-    )
