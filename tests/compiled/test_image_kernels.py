@@ -283,11 +283,14 @@ def test_what_cannot_be_staged_is_refused():
     assert "complex64" in facts(task_2d(1, 1, 9, 9, dtype="complex64")).refusal
 
 
-def test_no_output_is_no_work():
+def test_no_output_is_no_work(monkeypatch):
+    asked = []
+    monkeypatch.setattr(image, "runner", lambda *arguments: asked.append(arguments))
     task = task_2d(1, 1, 9, 9, batch=0)
     weight = np.ones((1, 1, 1, 3, 3), np.float32)
     y = np.zeros((0, 1, 1, 9, 9), np.float32)
     run(task, y, pack(weight, task), y)
+    assert not asked
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="mprotect")
