@@ -107,7 +107,7 @@ def check_lanes_row(row, count):
         filters = row.rows * (1 + number % 3) - (number % 2 and row.rows > 2)
         dtype = dtypes[number % len(dtypes)]
         task = task_2d(
-            42 + number % 5, filters, kernel + number % 5, width, kernel, padding, dtype,
+            66 + number % 5, filters, kernel + number % 5, width, kernel, padding, dtype,
             stride=1 + number % 4 // 3, dilation=1 + number % 7 // 6,
         )  # fmt: skip
         check(task, row, number % 2 == 0, is_last=number % 11 == 0)

@@ -75,11 +75,9 @@ def try_level(level, cases):
             for dtype in chosen
         },
         "lanes": {
-            row.id: (
-                2 * row.columns[0] * row.vectors,
-                strip(LanesTile(row.element, 2, row.columns[0], row.vectors, 1, True)).assembly(),
-            )
+            row.id: (shape.sums, strip(shape).assembly())
             for row in lanes
+            for shape in [LanesTile(row.element, *row.tiles[0], row.vectors, 1)]
         },
     }
 

@@ -100,6 +100,8 @@ def test_each_level_computes_and_keeps_its_sums_in_registers():
         for name, (sums, assembly) in found["lanes"].items():
             assert name.endswith(f"__{ROWS_OF.get(level, level)}")
             assert fault_of(level, sums, assembly, least=1) is None, (level, name)
+            # An index in an address would make two instructions of each multiply-add.
+            assert not re.search(r"vfmadd.*\(%\w+,%\w+.*\{1to", assembly), (level, name)
 
 
 def test_wrong_machine_code_is_noticed():

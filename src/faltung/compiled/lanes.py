@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faltung.compiled import lanes_sweep as at
+from faltung.compiled import lanes_tile as tiles
 from faltung.compiled import words
 from faltung.compiled.call import (
     Strides,
@@ -22,7 +23,7 @@ from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
 from faltung.compiled.lanes_schedule import LanesRow, LanesSchedule, cells_of, make_schedule
 from faltung.compiled.lanes_store import store_pixels
-from faltung.compiled.lanes_tile import STORE, LanesTile, strip
+from faltung.compiled.lanes_tile import LanesTile, strip
 from faltung.compiled.memory import address_of
 from faltung.compiled.packing import pack_fill, packing_of
 from faltung.compiled.schedule import Shape
@@ -47,8 +48,11 @@ def _shape_of(task: DirectTask, sums: SumType) -> Shape:
 
 def _strip_of(tile: LanesTile, row: LanesRow) -> int:
     """The address of a strip; those for other widths are compiled beside it, once for all sizes."""
-    found = {columns: address_of(strip(tile._replace(columns=columns))) for columns in row.columns}
-    return found[tile.columns]
+    found = {
+        (runs, columns): address_of(strip(tile._replace(runs=runs, columns=columns)))
+        for runs, columns in row.tiles
+    }
+    return found[tile.runs, tile.columns]
 
 
 @lru_cache(maxsize=256)
@@ -85,7 +89,7 @@ def _words_of(
         stage_job = gather_stage(sums.dtype, element.lanes)
     counts = [-(-axis.outputs // box) for axis, box in zip(task.axes, schedule.box, strict=True)]
     filled, taps = schedule.blocks * row.rows, prod(axis.kernel for axis in task.axes)
-    rest = tile._replace(vectors=1)
+    rest, offsets = tile._replace(vectors=1), tap_offsets(schedule, size)
     for index, value in {
         words.BATCH: task.batch,
         words.GROUPS: task.groups,
@@ -114,13 +118,14 @@ def _words_of(
         words.BLOCKS_A_PART: schedule.blocks_a_part,
         words.BLOCK_ROWS: row.rows,
         words.WIDE_PIXELS: tile.columns,
+        words.NARROW_PIXELS: tile.runs,
         words.SIZE: size,
         words.PLANE_SIZE: schedule.plane_size,
-        words.TAP_OFFSETS: keep(tap_offsets(schedule, size)),
+        words.TAP_OFFSETS: keep(offsets),
         words.WEIGHT_GROUP: shape.channels * taps * filled * size,
         words.WEIGHT_TAP: filled * size,
         words.BIAS_GROUP: filled * size,
-        words.ZEROS: keep(np.zeros(tile.columns * tile.pixel_size // size), kind),
+        words.ZEROS: keep(np.zeros(tile.runs * tile.run_size // size), kind),
         words.FLOORS: keep([least, 0 if is_relu else least], kind),
         words.HAS_EPILOGUE: has_bias or is_relu,
         words.IS_RELU: task.is_relu,
@@ -138,14 +143,12 @@ def _words_of(
         at.STRIDE_D: task.axes[0].stride,
         at.STRIDE_H: task.axes[1].stride,
         at.STRIDE_W: task.axes[2].stride,
-        at.RANGE: schedule.range_channels,
-        at.ROW_SIZE: schedule.row_size,
-        at.KEPT_D: schedule.box[1] * schedule.row_size if schedule.is_kept else 0,
-        at.KEPT_H: schedule.row_size if schedule.is_kept else 0,
         at.VECTORS: tile.vectors,
         at.REST: _strip_of(rest, row) if schedule.blocks % tile.vectors else 0,
-        STORE: address_of(store_pixels(element)),
+        tiles.STORE: address_of(store_pixels(element)),
+        tiles.TAP_STEPS: keep(np.append(np.diff(offsets), 0)),
         at.TURNED_PITCH: schedule.turned_pitch,
+        at.RUNS_AT: schedule.runs_at,
         at.ALL_BOXES: task.batch * task.groups * prod(counts),
         at.ENTER_BOX: address_of(enter_box),
     }.items():

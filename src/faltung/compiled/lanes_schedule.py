@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from math import inf
+from math import inf, prod
 from typing import NamedTuple
 
 from faltung.compiled import machine
@@ -22,27 +22,31 @@ from faltung.compiled.schedule import (
     round_up,
 )
 from faltung.compiled.simd import Element
-from faltung.compiled.staged_cut import even_parts, most_macs
+from faltung.compiled.staged_cut import UNEVEN, even_parts, most_macs
 
 __all__ = ["LanesRow", "LanesSchedule", "cells_of", "find_lanes_row", "make_schedule", "suits"]
 
-_LEAST_TAPS = 160
-"""Products of a sum that pay for turning the sums round."""
+_LEAST_TAPS, _NARROW_TAPS, _NARROW = 256, 144, 28
+"""Products of a sum that pay for turning the sums round; fewer where rows are that narrow."""
 _LEAST_LANES_USED = 0.75
-_MOST_PIXELS = 1300
-_LONG_ROW = 14  # of which cells far apart would be staged for each other's sake
 _BLOCK_WORDS = 64
-_L2_BYTES = 1 << 20  # of staged cells and of weights that are used again for each row of tiles
-_SUMS_BYTES = 16 << 10  # of a box, that may stay in L1 beside weights
-_RANGE_BYTES = 384 << 10  # of weights that all tiles of a box go through
+_L1_BYTES = 40 << 10  # of the staged cells of a chunk, beside weights
+_L2_BYTES = 512 << 10  # of those cells and the sums of a box
 _JOB_CYCLES = 4000  # that handing out a job costs, waiting at the end included
-_TILE_CYCLES = 30  # beside its taps: what is set up for a tile and added at the end of a chunk
+_TILE_CYCLES = 40  # beside its taps: what is set up for a tile and added at the end of a chunk
+_CHUNK_CYCLES = 500  # of a chunk of channels, to find out about its rows
+_TURN_CYCLES = 110  # of a block of as many pixels and channels as a vector has lanes
+_WEIGHT_BYTES = 16  # a cycle, of weights that come for each box from L2 or beyond it
 
-# Vectors and runs of the tile by level. AVX-512 has 32 registers: 28 sums, 2 vectors of weights and
-# a cell; rows of 8, 16 or 32 pixels are better cut into runs of 4. AVX2 has 16: 12 sums, 2 and one.
-# The generic row needs room for products that are not yet added. The guarding test is in
-# tests/compiled/test_variants.py.
-_LEVELS = {"avx512": (64, 2, (7, 4)), "avx2": (32, 2, (3,)), "generic": (16, 2, (2,))}
+# Vectors and tiles (runs and their pixels) by level. AVX-512 has 32 registers: 28 sums, a vector of
+# weights and room for one; rows of 8, 16 or 24 pixels are better cut into runs of 8 or 6. AVX2 has
+# 16 and no operands that are broadcast: 12 sums, 2 and a cell. The generic row needs room for
+# products that are not yet added. The guarding test is in tests/compiled/test_variants.py.
+_LEVELS = {
+    "avx512": (64, 1, ((4, 7), (4, 6), (3, 8))),
+    "avx2": (32, 2, ((2, 3),)),
+    "generic": (16, 2, ((2, 2),)),
+}
 _DTYPES = {"float32": 4, "float64": 8}
 
 
@@ -57,20 +61,20 @@ class LanesRow(NamedTuple):
         The lanes of its vectors; their dtype is that of the sums.
     vectors : int
         Vectors of output channels of a tile.
-    columns : tuple of int
-        Pixels of a run, of which a tile has two; which of them depends on the width of the output.
+    tiles : tuple of (int, int)
+        Runs and pixels of a run; which of the tiles it is depends on the width of the output.
     """
 
     isa: str
     element: Element
     vectors: int
-    columns: tuple[int, ...]
+    tiles: tuple[tuple[int, int], ...]
 
     @property
     def id(self) -> str:
-        """``f32_lanes_14x2__avx512``, of its largest tile."""
+        """``f32_lanes_28x1__avx512``, of its largest tile."""
         short = self.element.dtype.replace("float", "f")
-        return f"{short}_lanes_{2 * self.columns[0]}x{self.vectors}__{self.isa}"
+        return f"{short}_lanes_{prod(self.tiles[0])}x{self.vectors}__{self.isa}"
 
     @property
     def rows(self) -> int:
@@ -84,8 +88,8 @@ class LanesRow(NamedTuple):
 
 
 ROWS = tuple(
-    LanesRow(isa, Element(dtype, size // item, isa != "generic"), vectors, columns)
-    for isa, (size, vectors, columns) in _LEVELS.items()
+    LanesRow(isa, Element(dtype, size // item, isa != "generic"), vectors, tiles)
+    for isa, (size, vectors, tiles) in _LEVELS.items()
     for dtype, item in _DTYPES.items()
 )
 
@@ -101,22 +105,16 @@ def find_lanes_row(dtype: str) -> LanesRow | None:
 def suits(channels: int, filters: int, axes: tuple[Axis, Axis, Axis], row: LanesRow) -> bool:
     """Whether a convolution belongs here.
 
-    On planes of 7², 14² and 28² pixels the other tile has rests of vectors, and copies of rows for
-    each column of the kernel: it is 1.1 to 1.4 times as slow. On larger planes both are as fast
-    where the machine is idle, and this one, which loads more, is slower where it is not.
+    Where a kernel has one tap the input is read where it lies, and sums of few products do not pay
+    for being turned round.
     """
-    axis_d, axis_h, axis_w = axes
-    kernel_taps = axis_d.kernel * axis_h.kernel * axis_w.kernel
-    pixels = axis_d.outputs * axis_h.outputs * axis_w.outputs
-    beyond = (axis_w.kernel - 1) * axis_w.dilation
-    is_far = axis_w.outputs > _LONG_ROW and 3 * beyond > 2 * axis_w.outputs * axis_w.stride
+    kernel_taps = prod(axis.kernel for axis in axes)
+    least = _NARROW_TAPS if axes[2].outputs <= _NARROW else _LEAST_TAPS
     return (
         kernel_taps > 1
-        and pixels <= _MOST_PIXELS
-        and not is_far
-        and channels * kernel_taps >= _LEAST_TAPS
+        and channels * kernel_taps >= least
         and filters >= _LEAST_LANES_USED * round_up(filters, row.rows)
-        and kernel_taps * row.rows * row.element.size <= _L2_BYTES
+        and kernel_taps * row.rows * row.element.size <= 2 * _L2_BYTES
     )
 
 
@@ -134,16 +132,14 @@ class LanesSchedule(NamedTuple):
     tile: LanesTile
     chunks: Chunks
     group_channels: int  # staged at once
-    range_channels: int  # summed for all tiles of a box while their weights stay in L2
     blocks: int
     blocks_a_part: int
     plane_size: int
-    row_size: int  # bytes of the sums of a row of a box with one vector a pixel
     kept_size: int  # bytes of the sums of a box with one vector a pixel
-    is_kept: bool  # sums of a box wait for more channels
-    keeps_blocks: bool  # and so do those of all its output channels
+    keeps_blocks: bool  # those of all its output channels wait for more channels
     panel_at: int
     turned_pitch: int
+    runs_at: int
     scratch_at: int
     staged_at: int
     workspace: int
@@ -156,25 +152,18 @@ class LanesSchedule(NamedTuple):
 
 
 def _best_tile(shape: Shape, row: LanesRow) -> LanesTile:
-    """The tile that covers the plane in the fewest cycles."""
-    _, axis_h, axis_w = shape.axes
-    height, width = max(1, axis_h.outputs), max(1, axis_w.outputs)
-    taps = min(160, shape.channels * _taps(shape))
+    """The tile that covers the planes in the fewest cycles."""
+    depth, height, width = (max(1, axis.outputs) for axis in shape.axes)
     vectors = min(row.vectors, -(-shape.rows // row.rows))
 
-    def cycles(pixels: int) -> float:
+    def cycles(tile: tuple[int, int]) -> float:
         # Two multiply-adds, two loads a cycle; a sum waits four cycles for itself.
-        sums = pixels * vectors
-        a_tap = max(sums / 2, pixels / 2 + vectors, 4) + 0.9
-        return a_tap * taps + 2.5 * sums + _TILE_CYCLES
+        runs, columns = tile
+        a_tap = max(runs * columns * vectors / 2, 4) + 0.9
+        return depth * height * -(-width // columns) / runs * a_tap
 
-    def all_cycles(columns: int) -> float:
-        strips, runs = (1, height) if width <= columns else (height, -(-width // columns))
-        return strips * (runs // 2 * cycles(2 * columns) + runs % 2 * cycles(columns))
-
-    columns = min(row.columns, key=all_cycles)
-    weights = shape.rows * shape.channels * _taps(shape) * row.element.size
-    return LanesTile(row.element, 2, columns, vectors, axis_w.stride, weights > _L2_BYTES)
+    runs, columns = min(row.tiles, key=cycles)
+    return LanesTile(row.element, runs, columns, vectors, shape.axes[2].stride)
 
 
 def _taps(shape: Shape) -> int:
@@ -217,9 +206,14 @@ class _Cutter:
         depth, height, width = self.cells(box)
         return round_up(depth * height * width * self.size, 64) | 64
 
-    def padded(self, box: tuple[int, int, int]) -> tuple[int, int]:
-        """Rows and columns of a box, the columns in whole tiles."""
-        return box[1], round_up(box[2], self.tile.columns)
+    def runs(self, box: tuple[int, int, int]) -> int:
+        """Runs of pixels of a box."""
+        return box[0] * box[1] * -(-box[2] // self.tile.columns)
+
+    def kept_size(self, box: tuple[int, int, int]) -> int:
+        """Bytes of the sums of a box, in whole tiles, with one vector a pixel."""
+        pixels = round_up(self.runs(box), self.tile.runs) * self.tile.columns
+        return pixels * self.row.element.vector_size
 
     def count(self, box: tuple[int, int, int]) -> int:
         """How many boxes there are."""
@@ -229,41 +223,39 @@ class _Cutter:
         return count
 
     def macs(self, box: tuple[int, int, int], parts: int) -> int:
-        rows, columns = self.padded(box)
+        """Multiply-adds of a job, those of pixels that are not there included."""
         blocks = -(-self.blocks // parts) * self.row.rows
-        return box[0] * rows * columns * blocks * self.shape.channels * self.taps
+        pixels = self.runs(box) * self.tile.columns
+        return pixels * blocks * self.shape.channels * self.taps
 
     def lane_use(self) -> float:
         """Pixels and output channels in parts of those that tiles have."""
-        _, axis_h, axis_w = self.shape.axes
-        rows, columns = self.padded((1, axis_h.outputs, axis_w.outputs))
-        pixels, filled = axis_h.outputs * axis_w.outputs, self.blocks * self.row.rows
-        return pixels * self.shape.rows / (rows * columns * filled) if pixels else 1.0
-
-    def group_channels(self, box: tuple[int, int, int]) -> int:
-        """Channels that are staged at once."""
-        most = max(4 * _L2_BYTES // self.plane_size(box), 1)
-        chunk, channels = self.chunks.channels, self.shape.channels
-        return channels if most >= channels else max(chunk, most // chunk * chunk)
+        width = self.shape.axes[2].outputs
+        columns, filled = round_up(width, self.tile.columns), self.blocks * self.row.rows
+        return width * self.shape.rows / (columns * filled) if width else 1.0
 
     def cycles(self, box: tuple[int, int, int], parts: int) -> float:
         """What it costs, waiting for the last job included, on a few numbers of threads."""
         depth, height, width = self.cells(box)
-        lanes, channels = self.row.element.lanes, self.shape.channels
-        staging = channels * depth * height * (12 + 2.5 * width / lanes)
-        a_vector = 2 * self.tile.vectors * self.tile.columns
-        summing = self.macs(box, parts) / lanes / 2 * (1 + 2 / a_vector)
-        weights = self.taps * channels * self.tile.vectors * self.row.element.vector_size
-        staged = channels * depth * height * width * self.size
-        if staged + min(weights, _RANGE_BYTES) > 1.5 * _L2_BYTES:
-            summing *= 1.8
-        # Weights that do not stay in L2 come from beyond it for each job, 8 bytes a cycle at best.
-        loaded = weights * -(-self.blocks // parts) / self.tile.vectors
-        if loaded + staged > 1.5 * _L2_BYTES:
-            summing += loaded / 16
-        job = staging + summing + _JOB_CYCLES
+        tile, lanes, channels = self.tile, self.row.element.lanes, self.shape.channels
+        staging = channels * (80 + depth * height * (20 + 6 * width / lanes))
+        staging += channels / self.chunks.channels * _CHUNK_CYCLES
+        blocks = -(-self.blocks // parts) / tile.vectors
+        pieces = channels * self.taps / self.chunks.taps
+        a_tile = channels * self.taps * (tile.sums / 2 + 0.9)
+        a_tile += pieces * (2.5 * tile.sums + _TILE_CYCLES)
+        turned = box[0] * box[1] * -(-box[2] // lanes) * tile.vectors
+        summing = -(-self.runs(box) // tile.runs) * a_tile
+        # Cells that do not stay in L1 come from L2 for each block of rows, or from beyond it.
+        cells = self.chunks.channels * self.plane_size(box)
+        sums = blocks * tile.vectors * self.kept_size(box) if pieces > 1 else 0
+        summing *= 1 + 0.12 * min(1, max(0, cells / _L1_BYTES - 1))
+        summing *= 1 + 0.25 * min(2, max(0, (cells + sums) / _L2_BYTES - 1))
+        weights = channels * self.taps * tile.pixel_size / _WEIGHT_BYTES
+        job = staging + blocks * (summing + weights + turned * _TURN_CYCLES) + _JOB_CYCLES
         jobs = self.count(box) * parts
-        return sum(-(-jobs // threads) * job * threads for threads in self.shape.threads) + jobs
+        rounds = [(threads, -(-jobs // threads) + UNEVEN) for threads in self.shape.threads]
+        return sum(threads * count * job for threads, count in rounds) + jobs
 
     def boxes(self) -> Iterator[tuple[int, int, int]]:
         """Boxes worth weighing, larger ones first."""
@@ -271,7 +263,7 @@ class _Cutter:
         for depth in even_parts(depths, 1):
             for rows in even_parts(height, 1):
                 widths: Iterable[int] = (width,)
-                if width > 32 * self.tile.columns or rows == 1:
+                if width > 4 * self.tile.columns:
                     widths = even_parts(width, self.tile.columns)
                 for columns in widths:
                     yield depth, rows, columns
@@ -301,28 +293,19 @@ def make_schedule(shape: Shape, row: LanesRow) -> LanesSchedule:
 
 
 def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSchedule:
-    tile, size, vector_size = cutter.tile, cutter.size, cutter.row.element.vector_size
-    rows, columns = cutter.padded(box)
+    tile, size, row = cutter.tile, cutter.size, cutter.row
     blocks_a_part = round_up(-(-cutter.blocks // parts), tile.vectors)
-    group, plane = cutter.group_channels(box), cutter.plane_size(box)
-    keeps_blocks = group < cutter.shape.channels
-    row_size = columns * vector_size
-    kept_size = box[0] * rows * row_size
-    # Sums of few pixels stay in L1 while the weights pass by once; of many, the weights stay in L2.
-    range_channels = chunk = cutter.chunks.channels
-    if kept_size * tile.vectors > _SUMS_BYTES:
-        most = _RANGE_BYTES // (cutter.taps * tile.pixel_size)
-        range_channels = min(group, max(most // chunk, 1) * chunk)
-    is_kept = range_channels < cutter.shape.channels
+    group, plane = cutter.chunks.channels, cutter.plane_size(box)
+    keeps_blocks, kept_size = group < cutter.shape.channels, cutter.kept_size(box)
     panel_at = 8 * _BLOCK_WORDS
-    turned_pitch = round_up(columns, cutter.row.rows) * size
-    scratch_at = panel_at + round_up(cutter.row.rows * turned_pitch, 64)
+    turned_pitch = round_up(box[2], row.rows) * size
+    runs_at = panel_at + round_up(row.rows * turned_pitch, 64)
+    scratch_at = runs_at + round_up(8 * (cutter.runs(box) + tile.runs), 64)
     kept = min(blocks_a_part, cutter.blocks) if keeps_blocks else tile.vectors
-    sums = kept * (kept_size if is_kept else (box[1] if box[2] <= tile.columns else 1) * row_size)
-    # Whole vectors of pixels are read where the last of a row are turned round.
-    slack = cutter.row.rows * tile.pixel_size
-    staged_at = scratch_at + round_up(sums + slack, 64)
-    workspace = staged_at + group * plane + cutter.row.element.vector_size
+    # Whole vectors of the last pixels are turned round.
+    slack = row.rows * tile.pixel_size
+    staged_at = scratch_at + round_up(kept * kept_size + slack, 64)
+    workspace = staged_at + group * plane + row.element.vector_size
     strides = [axis.stride for axis in cutter.shape.axes]
     in_cells = tuple(outputs * stride for outputs, stride in zip(box, strides, strict=True))
     return LanesSchedule(
@@ -332,16 +315,14 @@ def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSch
         tile=tile,
         chunks=cutter.chunks,
         group_channels=group,
-        range_channels=range_channels,
         blocks=cutter.blocks,
         blocks_a_part=blocks_a_part,
         plane_size=plane,
-        row_size=row_size,
         kept_size=kept_size,
-        is_kept=is_kept,
         keeps_blocks=keeps_blocks,
         panel_at=panel_at,
         turned_pitch=turned_pitch,
+        runs_at=runs_at,
         scratch_at=scratch_at,
         staged_at=staged_at,
         workspace=round_up(workspace, 4096),

@@ -18,7 +18,7 @@ from faltung.compiled.simd import Element, Emitter, Interpreter
 
 __all__ = ["store_pixels", "transposer"]
 
-_AXIS_H, _AXIS_W = (at.AXES + axis * at.AXIS_SIZE for axis in (1, 2))
+_AXIS_D, _AXIS_H, _AXIS_W = (at.AXES + axis * at.AXIS_SIZE for axis in range(3))
 
 
 def _transpose(machine: Any, values: Any) -> None:
@@ -76,7 +76,7 @@ def transposer(element: Element) -> Intrinsic:
 
 @cache
 def store_pixels(element: Element) -> Job:
-    """The job that stores the pixels of a strip that are summed, as far as they fill vectors.
+    """The job that stores the pixels of a box that are summed, as far as they fill vectors.
 
     Its arguments are the addresses of a thread's block and of the call's words. Sums begin at
     `words.TILE` and are `words.TILE_STEP` bytes apart from pixel to pixel; memory is so written to
@@ -91,43 +91,36 @@ def store_pixels(element: Element) -> Job:
         first, vectors = word(block, at.TILE_FIRST), word(block, at.TILE_BLOCKS)
         turned, turned_pitch = word(block, at.PANEL), word(block, at.TILE_PITCH)
         row_step, rows_all = word(call, at.Y_ROW), word(call, at.ROWS)
-        y_row, y_step = word(call, _AXIS_H + at.Y_STEP), word(call, _AXIS_W + at.Y_STEP)
-        is_plain, is_stacked = word(call, at.Y_IS_PLAIN) != 0, word(block, tile.IS_STACKED) != 0
-        count, stored, ready = (
-            word(block, tile.COUNT),
-            word(block, tile.STORED),
-            word(block, tile.GROUPS_DONE),
-        )
+        y_depth, y_row = word(call, _AXIS_D + at.Y_STEP), word(call, _AXIS_H + at.Y_STEP)
+        y_step, is_plain = word(call, _AXIS_W + at.Y_STEP), word(call, at.Y_IS_PLAIN) != 0
+        count, padded = word(block, tile.ROW_COUNT), word(block, tile.ROW_PADDED)
+        height, stored = word(block, tile.ROWS_A_PLANE), word(block, tile.STORED)
+        runs, columns = word(block, tile.RUNS_DONE), word(call, at.WIDE_PIXELS)
         pieces = (count + lanes - 1) // lanes
-        if is_stacked:
-            items = (ready - stored) * pieces
-        else:
-            ready = min(ready * word(call, at.WIDE_PIXELS), count)
-            items = (ready - stored) // lanes
-            if ready == count:
-                items = (ready - stored + lanes - 1) // lanes
-        put_word(block, tile.STORED, ready if is_stacked else stored + items * lanes)
-        for item in range(items):
-            group, pixel = 0, stored + item * lanes
-            if is_stacked:
-                group, pixel = stored + item // pieces, item % pieces * lanes
-            source = sums + group * word(block, tile.OUT_GROUP) + pixel * step
-            target, some = y + group * y_row + pixel * y_step, min(lanes, count - pixel)
+        row, pixel = stored // pieces, stored % pieces * lanes
+        while row * padded + min(pixel + lanes, count) <= runs * columns:
+            source = sums + (row * padded + pixel) * step
+            target = y + row // height * y_depth + row % height * y_row + pixel * y_step
+            some = min(lanes, count - pixel)
             for vector in range(vectors):
-                row = first + vector * lanes
-                rows = min(lanes, rows_all - row)
+                channel = first + vector * lanes
+                rows = min(lanes, rows_all - channel)
                 if is_plain:
-                    transpose(source, step, target + row * row_step, row_step, some, rows)
+                    transpose(source, step, target + channel * row_step, row_step, some, rows)
                 else:
                     transpose(source, step, turned, turned_pitch, some, rows)
                     put_word(block, at.TILE, turned)
                     put_word(block, at.TILE_SKIP, 0)
                     put_word(block, at.TILE_VALID, some)
-                    put_word(block, at.TILE_ROW, row)
+                    put_word(block, at.TILE_ROW, channel)
                     put_word(block, at.TILE_ROWS, rows)
                     put_word(block, at.TILE_Y, target)
                     invoke(word(call, at.FINISH), block, call, 0)
                 source += lanes * size
+            stored, pixel = stored + 1, pixel + lanes
+            if pixel >= count:
+                row, pixel = row + 1, 0
+        put_word(block, tile.STORED, stored)
         put_word(block, at.TILE, sums)
         put_word(block, at.TILE_Y, y)
 

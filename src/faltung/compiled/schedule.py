@@ -6,7 +6,8 @@ and the kernel. All else here decides speed and memory, never a bit of the resul
 
 from __future__ import annotations
 
-from functools import lru_cache
+import os
+from functools import cache, lru_cache
 from math import prod
 from typing import NamedTuple, Protocol
 
@@ -58,6 +59,12 @@ class AxisLayout(NamedTuple):
     def cells(self, box: int) -> int:
         """Staged cells of a box of so many outputs."""
         return len(self.starts) * (box + self.extra)
+
+
+@cache
+def _thread_counts() -> tuple[int, ...]:
+    """Two, four and eight, as far as the machine has processors, whoever may use how many now."""
+    return tuple(count for count in (2, 4, 8) if count <= max(2, os.cpu_count() or 1))
 
 
 def phases(axis: Axis) -> AxisLayout:
@@ -160,7 +167,7 @@ class Shape(NamedTuple):
         macs, numbers = self.rows * self.channels * taps * pixels, self.channels * cells
         numbers += self.rows * pixels
         groups = self.batch * self.groups
-        return (1,) if is_short(groups * macs, groups * numbers) else (2, 4, 8)
+        return (1,) if is_short(groups * macs, groups * numbers) else _thread_counts()
 
 
 def round_up(number: int, multiple: int) -> int:

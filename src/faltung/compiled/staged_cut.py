@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from faltung.compiled.schedule import Cutter
 
-__all__ = ["Cut", "best_cut", "even_parts", "makespan", "most_macs"]
+__all__ = ["UNEVEN", "Cut", "best_cut", "even_parts", "makespan", "most_macs"]
 
+UNEVEN = 0.1
+"""Of a job, that threads wait longer at the end, because they are not equally fast."""
 _JOB_CYCLES = 4000  # that handing out a job costs, the waiting at the end included
 _ROW_CYCLES, _LINE_CYCLES = 10, 5  # of a staged row and of each cache line of it, from L2 into L2
 _FOLLOWED = 1.4  # what the first block of output channels takes, which packs what it reads
 _L2_BYTES = 3 << 19  # of staged cells and weights that stay in L2 together
 _FAR_BYTES = 5  # a cycle, of weights that do not
-_UNEVEN = 0.1  # of a job that threads wait longer at the end, because they are not equally fast
 _PARTS = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 # Boxes that are many and small enough are not made smaller still.
 _MANY_JOBS, _SMALL_BYTES = 64, 256 << 10
@@ -141,7 +142,7 @@ def _cuts(cutter: Cutter) -> Iterator[tuple[float, Cut]]:
                 threads
                 * (
                     makespan(whole * parts, job, total - whole * parts, last, threads)
-                    + job * _UNEVEN
+                    + job * UNEVEN
                 )
                 for threads in cutter.shape.threads
             )
