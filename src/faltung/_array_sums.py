@@ -156,9 +156,22 @@ def correlate_valid(
             target = _target(layout, out)
     y = _resources.allocate(problem.output_shape, dtype) if target is None else target
     is_large = problem.macs >= LEAST_MACS
-    if not (is_large and sum_valid(problem, bound.plan, bank, cells, missing, y)):
+    if not kernel.any():
+        _fill_without_weight(problem, y)
+    elif not (is_large and sum_valid(problem, bound.plan, bank, cells, missing, y)):
         _sum_in_bands(bound, bank, layout.windows, cells, missing, y)
     return layout.restored(y, x.shape) if target is None or out is None else out
+
+
+def _fill_without_weight(problem: Problem, y: Array) -> None:
+    """What the formula gives for a kernel of zeros: no cell counts, wherever it lies."""
+    axes = cast("tuple[SlidingAxis, ...]", problem.recipe.axes)
+    y[...] = 0
+    summed: Any = ...
+    if problem.recipe.is_blank:
+        clear = (axis.clear_outputs for axis in axes)
+        summed = (..., *(slice(some.start, some.stop) for some in clear))
+    y[summed] *= np.nan
 
 
 @lru_cache(maxsize=256)

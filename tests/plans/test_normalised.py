@@ -203,8 +203,5 @@ def test_whatever_is_missing(rows, columns, taps, border, share, seed):
     valid = rng.random(x.shape) >= share
     holed = np.where(valid, x, np.nan)
     got = ft.filter_array(holed, kernel, border=border, nan="ignore")
-    if not kernel.any():
-        assert not got.any()
-        return
     expected = textbook(x, valid, kernel, border, 0)
     assert np.allclose(got, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
