@@ -23,7 +23,7 @@ from faltung.compiled.fourier_passes import (
     fetch_lines,
     multiply_lines,
     put_lines,
-    sum_zeros,
+    sum_squares,
     transform,
 )
 from faltung.compiled.memory import loader, put_word, storer, word
@@ -42,8 +42,8 @@ CALL_WORDS = (
     SIZE_D, SIZE_H, SIZE_W, USED_D, USED_H, USED_STRIPS, IS_LINE, IS_COMPLEX,
     STRIP, SLICE, PLANE, LINE, PLANES_AT, LINES_AT, WORKSPACE, WORKSPACE_STEP,
     SPECTRUM, FACTORS, FORWARD_D, FORWARD_H, FORWARD_W, INVERSE_D, INVERSE_H, INVERSE_W,
-    BIAS, LEAST, FILL, DECLINED, FIRST, NUMBER,
-) = range(3 * axis_words.AXIS_SIZE, 3 * axis_words.AXIS_SIZE + 48)  # fmt: skip
+    BIAS, LEAST, FILL, MOST, DECLINED, FIRST, NUMBER,
+) = range(3 * axis_words.AXIS_SIZE, 3 * axis_words.AXIS_SIZE + 49)  # fmt: skip
 
 
 @cache
@@ -191,22 +191,28 @@ def _put(element: Element, dtype: str) -> Kernel:
 
 @cache
 def _columns(element: Element) -> Kernel:
-    """The kernel that transforms the first two axes of a block of one channel."""
-    run = transform(element, is_forward=True)
+    """The kernel that transforms the first two axes of a block of one channel.
+
+    It adds the squares of what it makes, while it is in the cache, to a vector of the workspace:
+    so many times those of the values as a column has points. See `_norms`.
+    """
+    run, squares = transform(element, is_forward=True), sum_squares(element)
     lanes, part, point = element.lanes, element.vector_size, 2 * element.vector_size
 
     @kernel("void(intp, intp, intp)")
     def columns(call: int, plane: int, buffer: int) -> None:
         depth, height, strips = word(call, SIZE_D), word(call, SIZE_H), word(call, SIZE_W) // lanes
+        spot = buffer + max(depth, height) * point
         for strip in range(strips):
             place = plane + strip * word(call, STRIP)
             if depth > 1:
                 slice_ = word(call, SLICE)
                 for h in range(height):
-                    spot = place + h * point
-                    run(word(call, FORWARD_D), spot, slice_, part, spot, slice_, part, buffer)
+                    here = place + h * point
+                    run(word(call, FORWARD_D), here, slice_, part, here, slice_, part, buffer)
             for _ in range(depth):
                 run(word(call, FORWARD_H), place, point, part, place, point, part, place)
+                squares(spot, place, 2 * height)
                 place += word(call, SLICE)
 
     return columns
@@ -214,37 +220,51 @@ def _columns(element: Element) -> Kernel:
 
 @cache
 def _columns_back(element: Element) -> Kernel:
-    """The kernel that transforms back the columns that are used; 1 if all there is finite."""
-    run, zeros = transform(element, is_forward=False), sum_zeros(element)
-    load, store = loader(element.dtype), storer(element.dtype)
-    lanes, part, point = element.lanes, element.vector_size, 2 * element.vector_size
-    zero = np.dtype(element.dtype).type(0)
+    """The kernel that transforms back the columns that are used."""
+    run = transform(element, is_forward=False)
+    part, point = element.vector_size, 2 * element.vector_size
 
-    @kernel("intp(intp, intp, intp)")
-    def columns_back(call: int, plane: int, buffer: int) -> int:
+    @kernel("void(intp, intp, intp)")
+    def columns_back(call: int, plane: int, buffer: int) -> None:
         depth, used, slice_ = word(call, SIZE_D), word(call, USED_H), word(call, SLICE)
-        spot = buffer + 2 * max(depth, word(call, SIZE_H)) * part
-        for lane in range(lanes):
-            store(spot, lane, zero)
         for strip in range(word(call, USED_STRIPS)):
             place = plane + strip * word(call, STRIP)
             for d in range(depth):
                 here = place + d * slice_
                 run(word(call, INVERSE_H), here, point, part, here, point, part, here)
-                if depth == 1:
-                    zeros(spot, here, 2 * used)
             if depth > 1:
                 for h in range(used):
                     here = place + h * point
                     run(word(call, INVERSE_D), here, slice_, part, here, slice_, part, buffer)
-                for d in range(word(call, USED_D)):
-                    zeros(spot, place + d * slice_, 2 * used)
-        total = zero
-        for lane in range(lanes):
-            total = total + load(spot, lane)
-        return 1 if total == total else 0
 
     return columns_back
+
+
+@cache
+def _norms(element: Element) -> tuple[Kernel, Kernel]:
+    """The kernels that begin the sum of squares of a block, and that tell whether it is too large.
+
+    No sum of products exceeds the product of both norms: values whose norm is small enough overflow
+    neither in the transforms nor in a direct sum. What is not finite is too large, too.
+    """
+    load, store = loader(element.dtype), storer(element.dtype)
+    lanes, point = element.lanes, 2 * element.vector_size
+    zero = np.dtype(element.dtype).type(0)
+
+    @kernel("void(intp, intp)")
+    def begin(call: int, buffer: int) -> None:
+        spot = buffer + max(word(call, SIZE_D), word(call, SIZE_H)) * point
+        for lane in range(lanes):
+            store(spot, lane, zero)
+
+    @kernel("intp(intp, intp)")
+    def is_too_large(call: int, buffer: int) -> int:
+        spot, total = buffer + max(word(call, SIZE_D), word(call, SIZE_H)) * point, zero
+        for lane in range(lanes):
+            total = total + load(spot, lane)
+        return 0 if total <= load(word(call, MOST), 0) else 1
+
+    return begin, is_too_large
 
 
 @cache
@@ -263,7 +283,7 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
     lines, back = transform(element, is_forward=True), transform(element, is_forward=False)
     fetch, fetch_line = (fetch_lines(element, has_factors=has) for has in (False, True))
     put_rows, put_line = (put_lines(element, has_factors=has) for has in (False, True))
-    multiply = multiply_lines(element)
+    multiply, (begin, is_too_large) = multiply_lines(element), _norms(element)
     size, lanes, step = element.size, element.lanes, element.vector_size
     point = 2 * step
 
@@ -292,28 +312,15 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
             else:
                 put_rows(sums, plane, strip, strips, factors)
 
-    @job
-    def run(thread: int, call: int, number: int) -> None:
-        pair, group = number % word(call, PAIRS), number // word(call, PAIRS)
-        block = word(call, WORKSPACE) + thread * word(call, WORKSPACE_STEP)
-        planes = block + word(call, PLANES_AT)
-        channels, filters = word(call, CHANNELS), word(call, FILTERS)
+    @kernel("void(intp, intp, intp, intp)")
+    def finish(call: int, block: int, pair: int, group: int) -> None:
+        filters, is_complex = word(call, FILTERS), word(call, IS_COMPLEX)
         sample, pair = pair // word(call, PAIRS_A_SAMPLE), pair % word(call, PAIRS_A_SAMPLE)
-        is_complex = word(call, IS_COMPLEX)
-        for c in range(channels):
-            plane, channel = planes + c * word(call, PLANE), group * channels + c
-            x = word(call, X) + sample * word(call, X_SAMPLE) + channel * word(call, X_CHANNEL)
-            for side in range(2):
-                box = pair if is_complex else 2 * pair + side
-                stage(call, plane + side * step, x, box, side * is_complex)
-            columns(call, plane, block)
-        for row in range(word(call, SIZE_D) * word(call, SIZE_H) // lanes):
-            run_rows(call, block, group, row)
         boxes = word(call, BOXES_D) * word(call, BOXES_H) * word(call, BOXES_W)
         for f in range(filters):
-            plane, channel = planes + f * word(call, PLANE), group * filters + f
-            if columns_back(call, plane, block) == 0:
-                put_word(word(call, DECLINED), number, 1)
+            plane = block + word(call, PLANES_AT) + f * word(call, PLANE)
+            channel = group * filters + f
+            columns_back(call, plane, block)
             y = word(call, Y) + sample * word(call, Y_SAMPLE) + channel * word(call, Y_CHANNEL)
             bias = word(call, BIAS) + channel * (1 + is_complex) * size
             for side in range(2):
@@ -321,6 +328,28 @@ def convolve_pair(element: Element, dtype: str) -> Job:  # noqa: C901  two kerne
                 if box < boxes:
                     target = y + some * word(call, Y_PART)
                     put(call, plane + side * step, target, box, bias + some * size)
+
+    @job
+    def run(thread: int, call: int, number: int) -> None:
+        pair, group = number % word(call, PAIRS), number // word(call, PAIRS)
+        block = word(call, WORKSPACE) + thread * word(call, WORKSPACE_STEP)
+        planes, channels = block + word(call, PLANES_AT), word(call, CHANNELS)
+        sample, place = pair // word(call, PAIRS_A_SAMPLE), pair % word(call, PAIRS_A_SAMPLE)
+        is_complex = word(call, IS_COMPLEX)
+        begin(call, block)
+        for c in range(channels):
+            plane, channel = planes + c * word(call, PLANE), group * channels + c
+            x = word(call, X) + sample * word(call, X_SAMPLE) + channel * word(call, X_CHANNEL)
+            for side in range(2):
+                box = place if is_complex else 2 * place + side
+                stage(call, plane + side * step, x, box, side * is_complex)
+            columns(call, plane, block)
+        if is_too_large(call, block) != 0:
+            put_word(word(call, DECLINED), number, 1)
+        else:
+            for row in range(word(call, SIZE_D) * word(call, SIZE_H) // lanes):
+                run_rows(call, block, group, row)
+            finish(call, block, pair, group)
 
     return run
 

@@ -2,7 +2,8 @@
 
 Its error is bounded by the size of a block's values, not element by element: the direct plans have
 the better bound and, for kernels of some hundred taps and less, are faster. What is not finite
-would spread over its block: such blocks are declined after the fact, and summed by another plan.
+would spread over its block, and where a sum may overflow the direct one may do so in its midst:
+such blocks are declined, and summed by another plan.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from faltung.compiled import _jit, fourier
+from faltung.compiled import _jit, fourier, fourier_cut
 from faltung.compiled.task import Axis, DirectTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans import _cost
@@ -62,7 +63,7 @@ def supports(problem: Problem) -> str | None:
         return f"a border is longer than {MOST_BORDER << 4:,} cells"
     if reason := missing_compiler():
         return reason
-    if fourier.cut(_task_of(problem), _transform_dtype(problem)) is None:
+    if fourier_cut.cut(_task_of(problem), _transform_dtype(problem)) is None:
         return "no block of its workspace holds the kernel"
     return None
 
@@ -74,19 +75,19 @@ def holds(kernel: Shape, dtype: np.dtype[Any]) -> bool:
     dense = [Axis(2 * size, size + 1, size) for size in kernel]
     lead = (Axis(1, 1, 1),) * (3 - len(kernel))
     task = DirectTask(1, 1, 1, 1, cast("Any", (*lead, *dense)), "complex128")
-    return fourier.cut(task, "float64") is not None
+    return fourier_cut.cut(task, "float64") is not None
 
 
 def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread."""
-    own = fourier.workspace_bytes(_task_of(problem), _transform_dtype(problem))
+    own = fourier_cut.workspace_bytes(_task_of(problem), _transform_dtype(problem))
     return own if _is_direct(problem) else own + 4 * CONVERTED_BYTES
 
 
 def cost(problem: Problem) -> _cost.Cost:
     """Operations of the transforms, products and copies of all blocks."""
     dtype = _transform_dtype(problem)
-    found = fourier.cut(_task_of(problem), dtype)
+    found = fourier_cut.cut(_task_of(problem), dtype)
     assert found is not None, problem
     width = _cost.WIDTHS[dtype] / _cost.WIDTHS["float64"]
     return _cost.Cost(found.work * width, _cost.moved_bytes(problem))
@@ -160,7 +161,7 @@ def _run_box(
     else:
         task = _make_task(problem, axes, len(x))
     dtype = _transform_dtype(problem)
-    if fourier.cut(task, dtype) is None:  # a box so small that its borders are all there is
+    if fourier_cut.cut(task, dtype) is None:  # a box so small that its borders are all there is
         dtype = "float64"
     declined = fourier.run(task, x, spectra, y, dtype)
     return [RestBox(box.sample, box.outputs[3 - len(axes) :]) for box in declined]
