@@ -140,8 +140,8 @@ def check_algorithm(name: object) -> str | None:
     )
 
 
-def select(problem: Problem) -> Plan:
-    """Choose an algorithm for `problem`."""
+def select(problem: Problem, operands: Operands | None = None) -> Plan:
+    """Choose an algorithm for `problem`; the operator's arrays are for the words of an error."""
     able: list[Algorithm] = []
     rejected: list[tuple[str, str]] = []
     tuned = _tuned.choice(problem)
@@ -156,9 +156,10 @@ def select(problem: Problem) -> Plan:
     wanted = problem.recipe.algorithm
     for name, reason in rejected:
         if name == wanted:
-            possible = ", ".join(repr(other.name) for other in ALGORITHMS if _can(other, problem))
+            can = [other.name for other in ALGORITHMS if _can(other, problem, operands)]
             raise OptionError(
-                f"algorithm {wanted!r} cannot do this: {reason}", f"Possible here: {possible}"
+                f"algorithm {wanted!r} cannot do this: {reason}",
+                f"Possible here: {', '.join(map(repr, can))}",
             )
     # The others remain for data that the first has to decline.
     ordered, ranked = _ranking.rank(problem, able, tuned)
@@ -167,9 +168,13 @@ def select(problem: Problem) -> Plan:
     return Plan(tuple(ordered), tuple(rejected), times)
 
 
-def _can(algorithm: Algorithm, problem: Problem) -> bool:
-    """Whether an algorithm could do a problem if it were asked to by name."""
-    return algorithm.supports(_asking(problem, algorithm.name)) is None
+def _can(algorithm: Algorithm, problem: Problem, operands: Operands | None) -> bool:
+    """Whether an algorithm could do a problem if it were asked to by name, with these weights."""
+    if algorithm.supports(_asking(problem, algorithm.name)) is not None:
+        return False
+    if operands is None or not getattr(algorithm, "reads_weights", False):
+        return True
+    return algorithm.prepare(problem, operands) is not None
 
 
 def _asking(problem: Problem, name: str) -> Problem:
