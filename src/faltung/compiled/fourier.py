@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from faltung.compiled import fourier_block as at
-from faltung.compiled import parallel
+from faltung.compiled import fourier_block, parallel
+from faltung.compiled import fourier_words as at
 from faltung.compiled._axes import put_axes
+from faltung.compiled._jit import Job
 from faltung.compiled.call import give_back, steps_of, take_workspace
 from faltung.compiled.fourier_cut import Cut, Layout, cut, layout_of
 from faltung.compiled.fourier_passes import frequencies, pass_table
@@ -24,7 +25,7 @@ from faltung.compiled.simd import Element
 from faltung.compiled.task import DirectTask
 from faltung.compiled.variants import find_row
 
-__all__ = ["Declined", "Spectra", "run"]
+__all__ = ["BlockCall", "Declined", "Spectra", "block_call", "declined_boxes", "run"]
 
 _KEPT_SPECTRA = 4  # of one operator, for inputs of different sizes
 _WEIGHED_BYTES = 16 << 20  # of kernels that are transformed at once
@@ -134,7 +135,7 @@ def _weigh(weight: NDArray[Any], task: DirectTask, found: Cut, dtype: str) -> ND
         call[at.WORKSPACE_STEP] = layout.workspace
         call[at.SPECTRUM], call[at.FIRST] = spectrum.ctypes.data, first
         call[at.CHANNELS], call[at.FILTERS] = task.channels, task.filters
-        parallel.run(at.weigh_kernel(element), call, len(some), threads)
+        parallel.run(fourier_block.weigh_kernel(element), call, len(some), threads)
     give_back(workspace)
     del kept
     return spectrum
@@ -188,6 +189,82 @@ class Declined(NamedTuple):
     outputs: tuple[range, range, range]
 
 
+class BlockCall(NamedTuple):
+    """A call that computes block by block, ready to run.
+
+    Parameters
+    ----------
+    words : int64 array
+        As `fourier_words` has them.
+    jobs : int
+        Pairs of blocks of all groups.
+    workspace : int
+        Bytes of workspace of one thread.
+    declined : int64 array, (jobs,)
+        Where a job notes that its outputs mean nothing.
+    kept : list of array
+        What the words point to.
+    """
+
+    words: NDArray[np.int64]
+    jobs: int
+    workspace: int
+    declined: NDArray[np.int64]
+    kept: list[NDArray[Any]]
+
+    def run(self, job: Job) -> None:
+        """Run a job for each pair of blocks."""
+        threads = min(self.jobs, parallel.get_num_threads())
+        workspace = take_workspace(threads * self.workspace)
+        self.words[at.WORKSPACE] = workspace.ctypes.data
+        self.words[at.WORKSPACE_STEP] = self.workspace
+        parallel.run(job, self.words, self.jobs, threads)
+        give_back(workspace)
+
+
+def block_call(
+    task: DirectTask, x: NDArray[Any], spectra: Spectra, y: NDArray[Any], dtype: str, channels: int
+) -> BlockCall:
+    """The call of a task on arrays; `channels` have a plane in the workspace. See `run`."""
+    found = cut(task, dtype)
+    assert found is not None, task
+    element, sums = find_row(dtype).element, task.sums
+    assert sums is not None, task.dtype
+    layout = layout_of(found.sizes, channels, task.filters, element)
+    call, kept = _tables(found, element, layout)
+    x_steps, y_steps = steps_of(x), steps_of(y)
+    kept += put_axes(call, task.axes, x_steps, y_steps)
+    jobs = task.batch * task.groups * found.pairs
+    spectrum = spectra.of(task, found, dtype)
+    number = np.dtype(dtype if sums.parts == 1 else f"complex{16 * element.size}")
+    bias = np.zeros(task.groups * task.filters, number)
+    if spectra.bias is not None:
+        bias[:] = spectra.bias
+    fill, declined = np.array([task.fill], number), np.zeros(jobs, np.int64)
+    least = np.array([0 if task.is_relu else -np.inf], dtype)
+    squares = prod(found.sizes[:2]) * spectra.most_squares(dtype, sums.memory)
+    most = np.array([min(squares, float(np.finfo(dtype).max))], dtype)
+    kept += [x, y, spectrum, bias, fill, least, most]
+    item = np.dtype(sums.memory).itemsize
+    used_d, used_h, used_w = (
+        (some - 1) * axis.stride + 1 for some, axis in zip(found.outputs, task.axes, strict=True)
+    )
+    if found.is_line:
+        used_h, used_w = -(-used_w // found.sizes[2]), found.sizes[2]
+    call[at.X : at.BOXES_D] = (
+        x.ctypes.data, y.ctypes.data, *x_steps[:2], item, *y_steps[:2], item,
+        task.channels, task.filters, task.batch * found.pairs, found.pairs,
+    )  # fmt: skip
+    call[at.BOXES_D : at.SIZE_D] = *found.boxes, *found.outputs
+    call[at.USED_D : at.IS_LINE] = used_d, used_h, -(-used_w // element.lanes)
+    call[at.IS_COMPLEX] = sums.parts == 2
+    call[at.SPECTRUM], call[at.BIAS] = spectrum.ctypes.data, bias.ctypes.data
+    call[at.LEAST : at.FIRST] = (
+        least.ctypes.data, fill.ctypes.data, most.ctypes.data, declined.ctypes.data
+    )  # fmt: skip
+    return BlockCall(call, jobs, layout.workspace, declined, kept)
+
+
 def run(
     task: DirectTask, x: NDArray[Any], spectra: Spectra, y: NDArray[Any], dtype: str
 ) -> list[Declined]:
@@ -212,51 +289,16 @@ def run(
         Where a block held what is not finite, or so large that its sums, in parts or as a whole,
         might not be: the outputs there mean nothing.
     """
+    call = block_call(task, x, spectra, y, dtype, task.channels)
+    assert task.sums is not None, task.dtype
+    call.run(fourier_block.convolve_pair(find_row(dtype).element, task.sums.memory))
+    return declined_boxes(task, dtype, call.declined)
+
+
+def declined_boxes(task: DirectTask, dtype: str, declined: NDArray[np.int64]) -> list[Declined]:
+    """The boxes of the jobs that have declined theirs."""
     found = cut(task, dtype)
     assert found is not None, task
-    element, sums = find_row(dtype).element, task.sums
-    assert sums is not None, task.dtype
-    layout = layout_of(found.sizes, task.channels, task.filters, element)
-    call, kept = _tables(found, element, layout)
-    x_steps, y_steps = steps_of(x), steps_of(y)
-    kept += put_axes(call, task.axes, x_steps, y_steps)
-    jobs = task.batch * task.groups * found.pairs
-    threads = min(jobs, parallel.get_num_threads())
-    spectrum = spectra.of(task, found, dtype)
-    workspace = take_workspace(threads * layout.workspace)
-    number = np.dtype(dtype if sums.parts == 1 else f"complex{16 * element.size}")
-    bias = np.zeros(task.groups * task.filters, number)
-    if spectra.bias is not None:
-        bias[:] = spectra.bias
-    fill, declined = np.array([task.fill], number), np.zeros(jobs, np.int64)
-    least = np.array([0 if task.is_relu else -np.inf], dtype)
-    squares = prod(found.sizes[:2]) * spectra.most_squares(dtype, sums.memory)
-    most = np.array([min(squares, float(np.finfo(dtype).max))], dtype)
-    kept += [bias, fill, declined, least, most]
-    item = np.dtype(sums.memory).itemsize
-    used_d, used_h, used_w = (
-        (some - 1) * axis.stride + 1 for some, axis in zip(found.outputs, task.axes, strict=True)
-    )
-    if found.is_line:
-        used_h, used_w = -(-used_w // found.sizes[2]), found.sizes[2]
-    call[at.X : at.BOXES_D] = (
-        x.ctypes.data, y.ctypes.data, *x_steps[:2], item, *y_steps[:2], item,
-        task.channels, task.filters, task.batch * found.pairs, found.pairs,
-    )  # fmt: skip
-    call[at.BOXES_D : at.SIZE_D] = *found.boxes, *found.outputs
-    call[at.USED_D : at.IS_LINE] = used_d, used_h, -(-used_w // element.lanes)
-    call[at.IS_COMPLEX] = sums.parts == 2
-    call[at.WORKSPACE], call[at.WORKSPACE_STEP] = workspace.ctypes.data, layout.workspace
-    call[at.SPECTRUM], call[at.BIAS] = spectrum.ctypes.data, bias.ctypes.data
-    call[at.LEAST : at.FIRST] = (
-        least.ctypes.data, fill.ctypes.data, most.ctypes.data, declined.ctypes.data
-    )  # fmt: skip
-    parallel.run(at.convolve_pair(element, sums.memory), call, jobs, threads)
-    give_back(workspace)
-    return _declined_boxes(task, found, declined)
-
-
-def _declined_boxes(task: DirectTask, found: Cut, declined: NDArray[np.int64]) -> list[Declined]:
     pairs = sorted({int(job) % (task.batch * found.pairs) for job in np.flatnonzero(declined)})
     both = (0,) if task.sums is not None and task.sums.parts == 2 else (0, 1)
     boxes = []

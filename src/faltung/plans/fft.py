@@ -34,6 +34,8 @@ __all__ = [
     "run",
     "seconds",
     "supports",
+    "task_of",
+    "transform_dtype",
     "workspace",
 ]
 
@@ -63,7 +65,7 @@ def supports(problem: Problem) -> str | None:
         return f"a border is longer than {MOST_BORDER << 4:,} cells"
     if reason := missing_compiler():
         return reason
-    if fourier_cut.cut(_task_of(problem), _transform_dtype(problem)) is None:
+    if fourier_cut.cut(task_of(problem), transform_dtype(problem)) is None:
         return "no block of its workspace holds the kernel"
     return None
 
@@ -80,14 +82,14 @@ def holds(kernel: Shape, dtype: np.dtype[Any]) -> bool:
 
 def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread."""
-    own = fourier_cut.workspace_bytes(_task_of(problem), _transform_dtype(problem))
+    own = fourier_cut.workspace_bytes(task_of(problem), transform_dtype(problem))
     return own if _is_direct(problem) else own + 4 * CONVERTED_BYTES
 
 
 def cost(problem: Problem) -> _cost.Cost:
     """Operations of the transforms, products and copies of all blocks."""
-    dtype = _transform_dtype(problem)
-    found = fourier_cut.cut(_task_of(problem), dtype)
+    dtype = transform_dtype(problem)
+    found = fourier_cut.cut(task_of(problem), dtype)
     assert found is not None, problem
     width = _cost.WIDTHS[dtype] / _cost.WIDTHS["float64"]
     return _cost.Cost(found.work * width, _cost.moved_bytes(problem))
@@ -157,17 +159,17 @@ def _run_box(
     problem: Problem, axes: Axes, x: Array, spectra: fourier.Spectra, y: Array
 ) -> list[RestBox]:
     if axes is problem.recipe.axes and len(x) == problem.recipe.batch:
-        task = _task_of(problem)
+        task = task_of(problem)
     else:
         task = _make_task(problem, axes, len(x))
-    dtype = _transform_dtype(problem)
+    dtype = transform_dtype(problem)
     if fourier_cut.cut(task, dtype) is None:  # a box so small that its borders are all there is
         dtype = "float64"
     declined = fourier.run(task, x, spectra, y, dtype)
     return [RestBox(box.sample, box.outputs[3 - len(axes) :]) for box in declined]
 
 
-def _transform_dtype(problem: Problem) -> str:
+def transform_dtype(problem: Problem) -> str:
     """Less than double precision only where products of less than float32 were asked for."""
     is_low = problem.dtype.name == "float32" and problem.settings.precision != "highest"
     return "float32" if is_low else "float64"
@@ -177,7 +179,8 @@ def _is_direct(problem: Problem) -> bool:
     return problem.input_dtype == problem.dtype == problem.compute_dtype
 
 
-def _task_of(problem: Problem) -> DirectTask:
+def task_of(problem: Problem) -> DirectTask:
+    """The convolution that a problem is, found out once."""
     task = problem.kept.get(name)
     if task is None:
         axes = cast("Axes", problem.recipe.axes)
