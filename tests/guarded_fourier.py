@@ -5,11 +5,13 @@ tasks were right; touching a byte outside ends it with a signal.
 """
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 
 from direct_oracle import axis, random_values, reference, shapes_of
-from faltung.compiled import fourier, machine
+from faltung.compiled import fourier, machine, normalised_blocks
+from faltung.compiled.normalised import Missing
 from faltung.compiled.task import Axis, DirectTask
 from guarded_convolutions import areas, guarded, guarded_array, guarded_copy
 
@@ -60,6 +62,28 @@ def check(rng, number, at_end):
     return is_near and not declined
 
 
+def check_valid(rng, number, at_end):
+    """The valid cells of one task, by a mask, or where they are not NaN; True if it is right."""
+    task = replace(draw(rng, number), batch=2, groups=1, channels=1, filters=1)
+    task = replace(task, dtype=("float32", "float64")[number % 2])
+    x_shape, weight_shape, y_shape = shapes_of(task)
+    x, weight = (random_values(rng, shape, task.dtype) for shape in (x_shape, weight_shape))
+    weight, mask, no_bias = abs(weight), rng.random(x_shape) > 0.2, np.zeros(1)
+    values, ones = np.where(mask, x, 0).astype("f8"), replace(task, fill=1, dtype="float64")
+    sums = reference(task, values, weight, no_bias, np.float64)
+    seen = reference(ones, mask.astype("f8"), weight, no_bias, np.float64)
+    has_mask = bool(number % 3)
+    cells = guarded_copy(x if has_mask else np.where(mask, x, np.nan).astype(x.dtype), at_end)
+    y = guarded_array(y_shape, task.dtype, at_end)
+    missing = Missing(guarded_copy(mask.view("u1"), at_end) if has_mask else None, not has_mask)
+    bank = guarded_copy(np.concatenate([weight, weight]), at_end)
+    declined = normalised_blocks.run(task, cells, fourier.Spectra(bank, None), missing, y)
+    with np.errstate(all="ignore"):
+        expected = sums * weight.sum(dtype=float) / seen
+    areas.clear()
+    return not declined and np.allclose(y, expected, 1e-4, 1e-5, equal_nan=True)
+
+
 def main(count):
     rng = np.random.default_rng(0)
     fourier.give_back = lambda memory: None
@@ -69,7 +93,7 @@ def main(count):
         fourier.take_workspace = lambda size, at_end=at_end: guarded(size, at_end, 64)
         fourier._aligned = lambda size, dtype, at_end=at_end: guarded(size, at_end, 64).view(dtype)
         fourier._line_factors.cache_clear()
-        right += check(rng, number, at_end)
+        right += check(rng, number, at_end) and check_valid(rng, number, at_end)
     print(machine.isa(), right)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from math import prod
@@ -149,16 +149,54 @@ def correlate_valid(
     missing = missing._replace(mask=None if mask is None else layout.samples(mask))
     specs = Spec("x", cells.shape, cells.dtype), Spec("weight", bank.shape, bank.dtype)
     bound = _bind(specs, layout.windows, dtype, current_settings(), _tuned.changes)
-    problem, target = bound.problem, None
+    target = None
     if out is not None and out.dtype == dtype and out.flags.aligned:
         others = (array for array in (x, kernel, mask) if array is not None)
         if not any(np.may_share_memory(out, array) for array in others):
             target = _target(layout, out)
-    y = _resources.allocate(problem.output_shape, dtype) if target is None else target
-    is_large = problem.macs >= LEAST_MACS
-    if not (is_large and sum_valid(problem, bound.plan, bank, cells, missing, y)):
-        _sum_in_bands(bound, bank, layout.windows, cells, missing, y)
+    y = _resources.allocate(bound.problem.output_shape, dtype) if target is None else target
+    if bound.problem.recipe.is_blank:
+        _sum_clear(bound, bank, layout.windows, cells, missing, y)
+    else:
+        _sum_valid(bound, bank, layout.windows, cells, missing, y)
     return layout.restored(y, x.shape) if target is None or out is None else out
+
+
+def _sum_clear(
+    bound: Bound, weight: Array, windows: Windows, x: Array, missing: Missing, y: Array
+) -> None:
+    """Compute the outputs whose windows do not leave the array; the others are 0."""
+    axes = cast("tuple[SlidingAxis, ...]", bound.problem.recipe.axes)
+    y[...] = 0
+    boxes = tuple(axis.clear_outputs for axis in axes)
+    if not all(boxes):
+        return
+    if missing.mask is not None:
+        missing = missing._replace(mask=clear_part(missing.mask, y, axes, boxes)[0])
+    x, inner, axes = clear_part(x, y, axes, boxes)
+    windows = windows._replace(mode="zeros", padding=((0, 0),) * len(axes))
+    specs = Spec("x", x.shape, x.dtype), Spec("weight", weight.shape, weight.dtype)
+    bound = _bind(specs, windows, y.dtype, current_settings(), _tuned.changes)
+    _sum_valid(bound, weight, windows, x, missing, inner)
+
+
+def _sum_valid(
+    bound: Bound, weight: Array, windows: Windows, x: Array, missing: Missing, y: Array
+) -> None:
+    """Compute y in one pass where that can be, what is left of it in bands."""
+    problem, rest = bound.problem, None
+    if not weight.any():
+        y[...] = 0
+        y *= np.nan  # no cell counts, wherever it lies
+        return
+    if problem.macs >= LEAST_MACS:
+        rest = sum_valid(problem, bound.plan, weight, x, missing, y)
+    if rest is None:
+        axes = cast("tuple[SlidingAxis, ...]", problem.recipe.axes)
+        boxes = _boxes(axes, len(x), problem.dtype.itemsize)
+    else:
+        boxes = ((slice(box.sample, box.sample + 1), box.outputs) for box in rest)
+    _sum_in_bands(bound, weight, windows, x, missing, y, boxes)
 
 
 @lru_cache(maxsize=256)
@@ -186,19 +224,17 @@ class _Kernel(NamedTuple):
 
 
 def _sum_in_bands(
-    bound: Bound, weight: Array, windows: Windows, x: Array, missing: Missing, y: Array
+    bound: Bound,
+    weight: Array,
+    windows: Windows,
+    x: Array,
+    missing: Missing,
+    y: Array,
+    boxes: Iterable[tuple[slice, tuple[range, ...]]],
 ) -> None:
-    """Compute y part by part: a part's cells with their borders, which are valid, and its sums."""
+    """Compute boxes of y: each one's cells with their borders, which are valid, and its sums."""
     problem, plan = bound.problem, bound.plan
     axes, mask = cast("tuple[SlidingAxis, ...]", problem.recipe.axes), missing.mask
-    if problem.recipe.is_blank:
-        y[...] = 0
-        boxes = tuple(axis.clear_outputs for axis in axes)
-        if not all(boxes):
-            return
-        if mask is not None:
-            mask = clear_part(mask, y, axes, boxes)[0]
-        x, y, axes = clear_part(x, y, axes, boxes)
     real = np.zeros(0, problem.dtype).real.dtype
     window: dict[str, Any] = {
         "stride": tuple(axis.stride for axis in axes),
@@ -208,7 +244,7 @@ def _sum_in_bands(
     with np.errstate(all="ignore"):
         magnitudes, weight = magnitudes_of(weight, real), weight.astype(problem.dtype)
         taken = _Kernel(weight, magnitudes, window, exact)
-        for samples, box in _boxes(axes, len(x), problem.dtype.itemsize):
+        for samples, box in boxes:
             some = missing._replace(mask=None if mask is None else mask[samples])
             cells, valid, is_whole = _seen(problem, axes, x[samples], some, box)
             sums = conv(cells, weight, **window)

@@ -91,8 +91,9 @@ def filter_array(
     ``y[i] = sum(kernel[j] * x[i * stride + j - k // 2 - origin])`` over all j. Where cells are
     missing the mean of the valid ones stands in for them (normalised convolution):
     ``y = conv(x * v, w) * sum(abs(w)) / conv(v, abs(w))`` with v = 1 for valid cells, 0 for
-    missing ones. That is the plain result where all cells are valid, and NaN where none is. The
-    cells outside repeat what they show, missing or not; constants are valid.
+    missing ones. That is the plain result where all cells are valid, and NaN where none is that has
+    a weight: a kernel of zeros alone gives NaN everywhere. The cells outside repeat what they
+    show, missing or not; constants are valid.
 
     References
     ----------
@@ -119,7 +120,8 @@ def filter_array(
     shape = _result_shape(array.shape, windows)
     if out is not None:
         check_out(out, shape, wanted)
-    if missing.mask is None and not missing.ignores_nan:
+    has_weight = not has_missing or bool(weights.any())
+    if missing.mask is None and not missing.ignores_nan and has_weight:
         result = correlate(array, weights, windows, wanted, out)
     else:
         working = _working_dtype(wider_dtype(natural, wanted))

@@ -140,13 +140,15 @@ class Operator(Faces):
 
     def _plan_for_weights(self, bound: Bound) -> _select.Plan | None:
         """The plan for the weights that are held, where their values decide too."""
-        if not _select.reads_weights(bound.plan) or any(
-            isinstance(value, Spec) for value in self._operands.values()
-        ):
+        has_shapes = any(isinstance(value, Spec) for value in self._operands.values())
+        if has_shapes or self.record.positions:
             return None
         operands = operands_of(self.record, bound, self._arrays())
-        prepared = _select.prepare(bound.problem, bound.plan, operands, self._packed)
-        return _select.accepted(bound.plan, prepared)
+        plan = bound.plan_for(operands)
+        if not _select.reads_weights(plan):
+            return plan
+        prepared = _select.prepare(bound.problem, plan, operands, self._packed)
+        return _select.accepted(plan, prepared)
 
     def _asking(self, algorithm: str) -> Self:
         """The same operator that asks for an algorithm by name."""
@@ -299,7 +301,8 @@ class Operator(Faces):
             bound = self._bind(shape, dtype)
             _resources.require_array(bound.shape, bound.problem.dtype, "the result")
             operands = operands_of(self.record, bound, self._arrays())
-            prepared = _select.prepare(bound.problem, bound.plan, operands, self._packed)
+            plan = bound.plan_for(operands)
+            prepared = _select.prepare(bound.problem, plan, operands, self._packed)
             ready = _Ready(bound, prepared, beside(bound, operands))
             if len(self._kept) >= KEPT:
                 self._kept.clear()

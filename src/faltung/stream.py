@@ -332,7 +332,7 @@ class Stream:
         operands, packed = case.operands, self._packed if is_plain else {}
         if has_place:
             operands, packed = self._of_places(operands, outputs, len(axes)), {}
-        prepared = _select.prepare(problem, bound.plan, operands, packed)
+        prepared = _select.prepare(problem, bound.plan_for(operands), operands, packed)
         ready = _Ready(bound, prepared)
         if isinstance(axis, SlidingAxis) and not has_place:
             if len(self._kept) >= KEPT:

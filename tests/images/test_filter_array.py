@@ -212,6 +212,26 @@ def test_windows_without_a_valid_cell_are_nan_and_constants_fill_holes() -> None
     assert np.array_equal(got, [0, np.nan, 0], equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", ["?", "u1", "i8", "f2", "f4", "f8", "c8", "c16"])
+@pytest.mark.parametrize("border", ["reflect", "constant", "blank"])
+@pytest.mark.parametrize("size", [7, 40_000])
+def test_without_any_weight_there_is_no_mean(dtype: str, border: str, size: int) -> None:
+    x, valid = np.ones(size, dtype), np.arange(size) % 5 < 4
+    expected = np.full(size, np.nan)
+    if border == "blank":
+        expected[[0, -1]] = 0
+    for options in ({"mask": valid}, {"nan": "ignore"}, {"nan": "ignore", "mask": valid}):
+        got = filter_array(x, np.zeros(3, dtype), border=border, cval=1, **options)
+        assert got.dtype == np.result_type(x, np.float64 if x.dtype.kind in "bui" else dtype)
+        assert np.array_equal(np.isnan(got), np.isnan(expected))
+        assert not got[~np.isnan(got)].any()
+        out = np.ones(size, np.complex128)
+        filter_array(x, np.zeros(3, dtype), border=border, cval=1, out=out, **options)
+        assert np.array_equal(np.isnan(out), np.isnan(expected))
+    plain = filter_array(x, np.zeros(3, dtype), border=border)
+    assert not plain.any()
+
+
 def test_integers_with_a_mask_become_float() -> None:
     x = np.array([10, 255, 20], np.uint8)
     mask = np.array([True, False, True])

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import faltung as ft
-from faltung.compiled import fourier, machine
+from faltung.compiled import fourier, fourier_cut, machine
 from faltung.plans import _converting, fft
+from faltung.plans._recording import recorded
 
 MODES = ("zeros", "constant", "reflect", "symmetric", "edge", "wrap", "blank")
 DTYPES = ("float32", "float64", "complex64", "complex128", "float16")
@@ -90,10 +91,10 @@ def test_the_bound_in_norms(scale):
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of at most 64 points an axis, so that small inputs have many of them."""
-    monkeypatch.setattr(fourier, "_MOST_SIZE", 64)
-    fourier.cut.cache_clear()
+    monkeypatch.setattr(fourier_cut, "_MOST_SIZE", 64)
+    fourier_cut.cut.cache_clear()
     yield
-    fourier.cut.cache_clear()
+    fourier_cut.cut.cache_clear()
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -182,6 +183,68 @@ def test_what_overflows_on_the_way_is_summed():
     y = ft.conv(x, weight, algorithm="fft")
     assert np.isfinite(y).all()
     assert np.allclose(y, ft.conv(x, weight, algorithm="stencil"), atol=1e292)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("where", ["data", "weights", "bias", "padding"])
+def test_sums_near_the_largest_number_overflow_where_the_direct_ones_do(dtype, where):
+    rng, largest = np.random.default_rng(4), float(np.finfo(dtype).max)
+    x, weight = values(rng, (1, 1, 600), dtype), values(rng, (1, 1, 40), dtype)
+    x, weight, bias, fill = x / 10, weight / 10, np.zeros(1, dtype), 0.0
+    if where == "data":  # the sum is 0, and half of it is not finite
+        weight[...] = 1
+        x[..., 200:220] = largest
+        x[..., 220:240] = -largest
+        x[..., 400] = largest / 3
+    elif where == "weights":
+        x[..., :300] *= 10
+        weight[..., ::2] = largest / 4
+    elif where == "bias":
+        bias[:] = largest
+        x[...], x[..., 300] = 0, largest / 10
+    else:
+        fill = largest / 2
+    parameters = {"padding": "same", "padding_mode": "constant", "padding_value": fill}
+    y = ft.conv(x, weight, bias, **parameters, algorithm="fft")
+    expected = ft.conv(x, weight, bias, **parameters, algorithm="direct")
+    is_finite = np.isfinite(expected)
+    assert np.array_equal(is_finite, np.isfinite(y))
+    assert is_finite.all() == (where == "padding")
+    sizes = np.abs(expected[is_finite]).max(initial=0)
+    assert np.allclose(y[is_finite] / largest, expected[is_finite] / largest, 1e-5, 1e-12)
+    assert sizes > 0
+
+
+def test_only_blocks_that_may_overflow_are_summed_by_another_plan():
+    rng = np.random.default_rng(5)
+    x, weight = values(rng, (1, 1, 60_000), "float32"), values(rng, (1, 1, 200), "float32")
+    x *= 1e30
+    operator = ft.Conv(weight, algorithm="fft")
+    with recorded() as names:
+        operator(x)
+        assert names == ["fft"]
+        x[..., 30_000] = 1e38
+        y = operator(x)
+    assert names[:2] == ["fft", "fft"]
+    assert len(names) > 2
+    expected = ft.conv(x.astype("f8"), weight.astype("f8"), algorithm="direct")
+    assert np.allclose(y, expected, 1e-5, 1e26)
+
+
+@pytest.mark.parametrize(
+    ("weight", "most"),
+    [
+        (np.zeros((1, 1, 3)), np.finfo("f8").max),
+        (np.full((2, 1, 4), 1e-200), np.finfo("f8").max),
+        (np.full((1, 1, 4), 8.0), (float(np.finfo("f4").max) / 16 / 16) ** 2),
+        (np.full((1, 2, 2), 3e37), -1.0),
+        (np.full((1, 1, 4), 1e308), -1.0),
+    ],
+)
+def test_how_large_values_may_be(weight, most):
+    spectra = fourier.Spectra(weight, np.array([np.inf]))
+    assert np.isclose(spectra.most_squares("float64", "float32"), most, 1e-6)
 
 
 def test_weights_that_are_not_finite_are_another_plan_s():

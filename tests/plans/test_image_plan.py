@@ -249,7 +249,8 @@ def test_pictures_of_integers_are_what_float64_gives(dtype, monkeypatch):
         return used[-1]
 
     monkeypatch.setattr(filtering, "MOST_KEY", -1)  # nothing is known from the call before
-    monkeypatch.setattr(filtering, "filter_by_factors", lambda *arguments: None)
+    for other in ("byte_filter", "filter_by_factors"):
+        monkeypatch.setattr(filtering, other, lambda *arguments: None)
     for shape in ((90, 80), (40, 50, 3), (80, 30, 3)):
         drawn = "uint8" if dtype == "bool" else dtype
         picture = rng.integers(*ends, shape, drawn, endpoint=True).astype(dtype)

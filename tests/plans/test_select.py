@@ -81,6 +81,23 @@ def test_what_cannot_be_done_is_refused_with_the_reason_and_the_possible():
         bound_conv(algorithm="fastest")
 
 
+def test_the_possible_is_what_the_weights_allow():
+    x, product = np.ones((1, 1, 60, 60)), np.ones((1, 1, 9, 9))
+    for weight, is_possible in ((product, True), (np.eye(9)[None, None], False)):
+        for call in (
+            lambda w: ft.conv(x, w, algorithm="copying"),
+            lambda w: ft.Conv(w, algorithm="copying")(x),
+            lambda w: ft.Conv(w, algorithm="copying").describe(x.shape),
+            lambda w: ft.Conv(w, algorithm="copying").stream(axis=0).push(x[0]),
+        ):
+            with pytest.raises(ft.OptionError, match="Possible here") as error:
+                call(weight)
+            assert ("'low_rank'" in str(error.value)) == is_possible
+            assert "'image'" in str(error.value)
+    with pytest.raises(ft.OptionError, match="'low_rank'"):
+        ft.Conv((1, 1, 9, 9), algorithm="copying").describe(x.shape)
+
+
 def test_four_axes_are_refused_by_the_direct_plan():
     x, weight = np.ones((1, 8, 4, 4, 4, 4), "f4"), np.ones((8, 8, 3, 3, 3, 3), "f4")
     with pytest.raises(ft.OptionError, match="1 to 3 axes"):

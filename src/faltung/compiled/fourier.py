@@ -7,172 +7,29 @@ asked for. The bits of an output depend on shapes and settings, not on threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
-from itertools import product
-from math import log2, prod
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from faltung.compiled import fourier_block as at
-from faltung.compiled import parallel
+from faltung.compiled import fourier_block, parallel
+from faltung.compiled import fourier_words as at
 from faltung.compiled._axes import put_axes
+from faltung.compiled._jit import Job
 from faltung.compiled.call import give_back, steps_of, take_workspace
+from faltung.compiled.fourier_cut import Cut, Layout, cut, layout_of
 from faltung.compiled.fourier_passes import frequencies, pass_table
-from faltung.compiled.schedule import MOST_WORKSPACE
 from faltung.compiled.simd import Element
 from faltung.compiled.task import DirectTask
 from faltung.compiled.variants import find_row
 
-__all__ = ["Cut", "Declined", "Spectra", "cut", "run"]
+__all__ = ["BlockCall", "Declined", "Spectra", "block_call", "declined_boxes", "run"]
 
-_SIZES = tuple(2**power for power in range(1, 12))
-_MOST_SIZE = 2048  # points of an axis
-_MOST_SPECTRUM = 128 << 20
 _KEPT_SPECTRA = 4  # of one operator, for inputs of different sizes
 _WEIGHED_BYTES = 16 << 20  # of kernels that are transformed at once
-
-# What a point costs beside its transforms, in operations: to be staged, moved and put; more where
-# blocks or spectra leave the second-level cache. Fitted to calls in one thread with AVX-512.
-_POINT = 60.0
-_DISTANCE = ((5 << 17, 0.0), (5 << 18, 20.0), (1 << 62, 60.0))  # by the bytes of a block
-_PRODUCT, _NEAR_PRODUCT, _FAR_PRODUCT = 8.0, 20.0, 45.0
-
-
-class Cut(NamedTuple):
-    """How a convolution is cut into blocks.
-
-    Parameters
-    ----------
-    sizes : tuple of three int
-        Points of a block on each axis; a line has its points as a matrix.
-    outputs, boxes : tuple of three int
-        Outputs of a block, and blocks, on each axis.
-    is_line : bool
-        Whether the last two sizes are one axis.
-    pairs : int
-        Jobs of a sample and group: pairs of blocks, or blocks of complex numbers.
-    work : float
-        Operations of all jobs.
-    """
-
-    sizes: tuple[int, int, int]
-    outputs: tuple[int, int, int]
-    boxes: tuple[int, int, int]
-    is_line: bool
-    pairs: int
-    work: float
-
-
-class _Layout(NamedTuple):
-    """Where everything lies in a thread's workspace, in bytes."""
-
-    strip: int
-    slice: int
-    plane: int
-    line: int
-    lines_at: int
-    planes_at: int
-    workspace: int
-
-
-def _layout(sizes: tuple[int, int, int], channels: int, filters: int, element: Element) -> _Layout:
-    depth, height, width = sizes
-    # Lines of the cache more: neighbours in a row or a column do not share a set of the cache.
-    strip = 2 * height * element.vector_size + 128
-    slice_ = width // element.lanes * strip + 64
-    line = 2 * width * element.vector_size
-    lines_at = (2 * max(depth, height) + 1) * element.vector_size
-    planes_at = lines_at + (channels + 1) * line
-    plane = depth * slice_ + 64
-    planes = max(channels, filters) * plane
-    return _Layout(strip, slice_, plane, line, lines_at, planes_at, planes_at + planes)
-
-
-def _spans(task: DirectTask) -> tuple[int, ...]:
-    return tuple((axis.kernel - 1) * axis.dilation + 1 for axis in task.axes)
-
-
-def _candidates(task: DirectTask, element: Element) -> Iterator[tuple[int, int, int]]:
-    """Sizes of blocks that hold the kernel and are not much larger than what is to be done."""
-    reaches = [
-        (axis.outputs - 1) * axis.stride + span
-        for axis, span in zip(task.axes, _spans(task), strict=True)
-    ]
-    wide = [size for size in _SIZES if element.lanes <= size <= _MOST_SIZE]
-    if _is_line(task):
-        for height, width in product(wide, wide):
-            if height <= width <= 2 * height and height * width >= _spans(task)[2]:
-                yield 1, height, width
-        return
-    deep = (1,) if task.axes[0].outputs == _spans(task)[0] == 1 else _SIZES
-    choices = []
-    for sizes, span, reach in zip((deep, wide, wide), _spans(task), reaches, strict=True):
-        fitting = [size for size in sizes if span <= size <= _MOST_SIZE]
-        enough = next((size for size in fitting if size >= reach), _MOST_SIZE)
-        choices.append([size for size in fitting if size <= enough])
-    yield from product(*choices)
-
-
-def _is_line(task: DirectTask) -> bool:
-    return all(axis.outputs == axis.kernel == axis.length == 1 for axis in task.axes[:2])
-
-
-def _cut(task: DirectTask, sizes: tuple[int, int, int]) -> Cut:
-    spans, strides = _spans(task), [axis.stride for axis in task.axes]
-    points = (1, 1, sizes[1] * sizes[2]) if _is_line(task) else sizes
-    outputs = [
-        min((size - span) // stride + 1, axis.outputs)
-        for size, span, stride, axis in zip(points, spans, strides, task.axes, strict=True)
-    ]
-    boxes = [-(-axis.outputs // some) for axis, some in zip(task.axes, outputs, strict=True)]
-    count, parts = prod(points), task.sums.parts if task.sums else 1
-    # Two blocks round alike: they are of one sample, whose values may be its own kind of large.
-    pairs = prod(boxes) if parts == 2 else -(-prod(boxes) // 2)
-    planes, products = task.channels + task.filters, task.channels * task.filters
-    near = 2 * max(task.channels, task.filters) * count * 8
-    move = next(far for most, far in _DISTANCE if near <= most)
-    product_cost = _PRODUCT
-    if products > 1:
-        product_cost = _NEAR_PRODUCT if 16 * products * count <= 2 << 20 else _FAR_PRODUCT
-    jobs = max(task.batch, 1) * task.groups * pairs
-    each = count * (planes * (5 * log2(count) + _POINT + move) + products * product_cost)
-    made: Any = tuple(outputs), tuple(boxes)
-    return Cut(sizes, made[0], made[1], _is_line(task), pairs, jobs * each)
-
-
-@lru_cache(maxsize=1024)
-def cut(task: DirectTask, dtype: str) -> Cut | None:
-    """The blocks that take least time, or None where no block fits into the workspace.
-
-    Parameters
-    ----------
-    task : DirectTask
-        Floating-point or complex, with at least one channel and filter.
-    dtype : {"float32", "float64"}
-        Of the transforms.
-    """
-    element, best = find_row(dtype).element, None
-    pairs = task.groups * task.channels * task.filters
-    for sizes in _candidates(task, element):
-        layout = _layout(sizes, task.channels, task.filters, element)
-        spectrum = pairs * 2 * prod(sizes) * element.size
-        if layout.workspace > MOST_WORKSPACE or spectrum > _MOST_SPECTRUM:
-            continue
-        found = _cut(task, sizes)
-        if best is None or found.work < best.work:
-            best = found
-    return best
-
-
-def workspace_bytes(task: DirectTask, dtype: str) -> int:
-    """Bytes of workspace of one thread."""
-    found = cut(task, dtype)
-    assert found is not None, task
-    element = find_row(dtype).element
-    return _layout(found.sizes, task.channels, task.filters, element).workspace
+_ROOM = 16.0  # between norms and the largest number: for rounding, and the parts of complex numbers
 
 
 class Spectra:
@@ -189,6 +46,36 @@ class Spectra:
     def __init__(self, weight: NDArray[Any], bias: NDArray[Any] | None) -> None:
         self.weight, self.bias = weight, bias
         self._kept: dict[Any, NDArray[Any]] = {}
+        self._most: dict[tuple[str, str], float] = {}
+
+    def most_squares(self, transforms: str, results: str) -> float:
+        """The sum of a block's squares up to which no sum under these weights can overflow.
+
+        A sum of products is at most the product of the norms of its values and of its weights.
+
+        Parameters
+        ----------
+        transforms, results : {"float32", "float64"}
+            The precision of the transforms, and that of the results or their parts.
+        """
+        key = transforms, results
+        if key not in self._most:
+            self._most[key] = self._limit(*key)
+        return self._most[key]
+
+    def _limit(self, transforms: str, results: str) -> float:
+        room = float(np.finfo(results).max) / _ROOM
+        if self.bias is not None:
+            parts = np.abs([self.bias.real, self.bias.imag])
+            room -= float(parts.max(where=np.isfinite(parts), initial=0))
+        sizes = np.abs(self.weight.reshape(len(self.weight), -1)).astype(np.float64)
+        top = sizes.max(initial=0) or 1.0
+        sizes /= top  # so that neither squares nor sums leave the range
+        with np.errstate(all="ignore"):
+            if room <= 0 or sizes.sum(axis=1).max(initial=0) * top > room:
+                return -1.0
+            largest = room / top / np.sqrt(np.square(sizes).sum(axis=1).max(initial=0))
+            return float(np.minimum(np.square(largest), np.finfo(transforms).max))
 
     def of(self, task: DirectTask, found: Cut, dtype: str) -> NDArray[Any]:
         """The spectrum for blocks of a size, made when it is first needed."""
@@ -203,7 +90,7 @@ class Spectra:
 
 
 def _place_kernels(
-    weight: NDArray[Any], task: DirectTask, found: Cut, target: NDArray[Any], layout: _Layout
+    weight: NDArray[Any], task: DirectTask, found: Cut, target: NDArray[Any], layout: Layout
 ) -> None:
     """Kernels as blocks: tap t at the point -t, so that the product is a correlation."""
     depth, height, width = found.sizes
@@ -230,7 +117,7 @@ def _place_kernels(
 def _weigh(weight: NDArray[Any], task: DirectTask, found: Cut, dtype: str) -> NDArray[Any]:
     """The spectra of all kernels: (groups, rows of points, filters, channels, points, 2, lanes)."""
     element = find_row(dtype).element
-    layout = _layout(found.sizes, 1, 1, element)
+    layout = layout_of(found.sizes, 1, 1, element)
     kernels = weight.reshape(-1, *weight.shape[2:])
     kernels = kernels.astype(np.complex128 if weight.dtype.kind == "c" else np.float64)
     depth, height, _ = found.sizes
@@ -248,7 +135,7 @@ def _weigh(weight: NDArray[Any], task: DirectTask, found: Cut, dtype: str) -> ND
         call[at.WORKSPACE_STEP] = layout.workspace
         call[at.SPECTRUM], call[at.FIRST] = spectrum.ctypes.data, first
         call[at.CHANNELS], call[at.FILTERS] = task.channels, task.filters
-        parallel.run(at.weigh_kernel(element), call, len(some), threads)
+        parallel.run(fourier_block.weigh_kernel(element), call, len(some), threads)
     give_back(workspace)
     del kept
     return spectrum
@@ -274,7 +161,7 @@ def _line_factors(height: int, width: int, element: Element) -> NDArray[Any]:
 
 
 def _tables(
-    found: Cut, element: Element, layout: _Layout
+    found: Cut, element: Element, layout: Layout
 ) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
     """The words of a call that say how a block is transformed, and what they point to."""
     call = np.zeros(at.NUMBER, np.int64)
@@ -302,6 +189,82 @@ class Declined(NamedTuple):
     outputs: tuple[range, range, range]
 
 
+class BlockCall(NamedTuple):
+    """A call that computes block by block, ready to run.
+
+    Parameters
+    ----------
+    words : int64 array
+        As `fourier_words` has them.
+    jobs : int
+        Pairs of blocks of all groups.
+    workspace : int
+        Bytes of workspace of one thread.
+    declined : int64 array, (jobs,)
+        Where a job notes that its outputs mean nothing.
+    kept : list of array
+        What the words point to.
+    """
+
+    words: NDArray[np.int64]
+    jobs: int
+    workspace: int
+    declined: NDArray[np.int64]
+    kept: list[NDArray[Any]]
+
+    def run(self, job: Job) -> None:
+        """Run a job for each pair of blocks."""
+        threads = min(self.jobs, parallel.get_num_threads())
+        workspace = take_workspace(threads * self.workspace)
+        self.words[at.WORKSPACE] = workspace.ctypes.data
+        self.words[at.WORKSPACE_STEP] = self.workspace
+        parallel.run(job, self.words, self.jobs, threads)
+        give_back(workspace)
+
+
+def block_call(
+    task: DirectTask, x: NDArray[Any], spectra: Spectra, y: NDArray[Any], dtype: str, channels: int
+) -> BlockCall:
+    """The call of a task on arrays; `channels` have a plane in the workspace. See `run`."""
+    found = cut(task, dtype)
+    assert found is not None, task
+    element, sums = find_row(dtype).element, task.sums
+    assert sums is not None, task.dtype
+    layout = layout_of(found.sizes, channels, task.filters, element)
+    call, kept = _tables(found, element, layout)
+    x_steps, y_steps = steps_of(x), steps_of(y)
+    kept += put_axes(call, task.axes, x_steps, y_steps)
+    jobs = task.batch * task.groups * found.pairs
+    spectrum = spectra.of(task, found, dtype)
+    number = np.dtype(dtype if sums.parts == 1 else f"complex{16 * element.size}")
+    bias = np.zeros(task.groups * task.filters, number)
+    if spectra.bias is not None:
+        bias[:] = spectra.bias
+    fill, declined = np.array([task.fill], number), np.zeros(jobs, np.int64)
+    least = np.array([0 if task.is_relu else -np.inf], dtype)
+    squares = prod(found.sizes[:2]) * spectra.most_squares(dtype, sums.memory)
+    most = np.array([min(squares, float(np.finfo(dtype).max))], dtype)
+    kept += [x, y, spectrum, bias, fill, least, most]
+    item = np.dtype(sums.memory).itemsize
+    used_d, used_h, used_w = (
+        (some - 1) * axis.stride + 1 for some, axis in zip(found.outputs, task.axes, strict=True)
+    )
+    if found.is_line:
+        used_h, used_w = -(-used_w // found.sizes[2]), found.sizes[2]
+    call[at.X : at.BOXES_D] = (
+        x.ctypes.data, y.ctypes.data, *x_steps[:2], item, *y_steps[:2], item,
+        task.channels, task.filters, task.batch * found.pairs, found.pairs,
+    )  # fmt: skip
+    call[at.BOXES_D : at.SIZE_D] = *found.boxes, *found.outputs
+    call[at.USED_D : at.IS_LINE] = used_d, used_h, -(-used_w // element.lanes)
+    call[at.IS_COMPLEX] = sums.parts == 2
+    call[at.SPECTRUM], call[at.BIAS] = spectrum.ctypes.data, bias.ctypes.data
+    call[at.LEAST : at.FIRST] = (
+        least.ctypes.data, fill.ctypes.data, most.ctypes.data, declined.ctypes.data
+    )  # fmt: skip
+    return BlockCall(call, jobs, layout.workspace, declined, kept)
+
+
 def run(
     task: DirectTask, x: NDArray[Any], spectra: Spectra, y: NDArray[Any], dtype: str
 ) -> list[Declined]:
@@ -323,50 +286,19 @@ def run(
     Returns
     -------
     list of Declined
-        Where a block held what is not finite, or overflowed: the outputs there mean nothing.
+        Where a block held what is not finite, or so large that its sums, in parts or as a whole,
+        might not be: the outputs there mean nothing.
     """
+    call = block_call(task, x, spectra, y, dtype, task.channels)
+    assert task.sums is not None, task.dtype
+    call.run(fourier_block.convolve_pair(find_row(dtype).element, task.sums.memory))
+    return declined_boxes(task, dtype, call.declined)
+
+
+def declined_boxes(task: DirectTask, dtype: str, declined: NDArray[np.int64]) -> list[Declined]:
+    """The boxes of the jobs that have declined theirs."""
     found = cut(task, dtype)
     assert found is not None, task
-    element, sums = find_row(dtype).element, task.sums
-    assert sums is not None, task.dtype
-    layout = _layout(found.sizes, task.channels, task.filters, element)
-    call, kept = _tables(found, element, layout)
-    x_steps, y_steps = steps_of(x), steps_of(y)
-    kept += put_axes(call, task.axes, x_steps, y_steps)
-    jobs = task.batch * task.groups * found.pairs
-    threads = min(jobs, parallel.get_num_threads())
-    spectrum = spectra.of(task, found, dtype)
-    workspace = take_workspace(threads * layout.workspace)
-    number = np.dtype(dtype if sums.parts == 1 else f"complex{16 * element.size}")
-    bias = np.zeros(task.groups * task.filters, number)
-    if spectra.bias is not None:
-        bias[:] = spectra.bias
-    fill, declined = np.array([task.fill], number), np.zeros(jobs, np.int64)
-    least = np.array([0 if task.is_relu else -np.inf], dtype)
-    kept += [bias, fill, declined, least]
-    item = np.dtype(sums.memory).itemsize
-    used_d, used_h, used_w = (
-        (some - 1) * axis.stride + 1 for some, axis in zip(found.outputs, task.axes, strict=True)
-    )
-    if found.is_line:
-        used_h, used_w = -(-used_w // found.sizes[2]), found.sizes[2]
-    call[at.X : at.BOXES_D] = (
-        x.ctypes.data, y.ctypes.data, *x_steps[:2], item, *y_steps[:2], item,
-        task.channels, task.filters, task.batch * found.pairs, found.pairs,
-    )  # fmt: skip
-    call[at.BOXES_D : at.SIZE_D] = *found.boxes, *found.outputs
-    call[at.USED_D : at.IS_LINE] = used_d, used_h, -(-used_w // element.lanes)
-    call[at.IS_COMPLEX] = sums.parts == 2
-    call[at.WORKSPACE], call[at.WORKSPACE_STEP] = workspace.ctypes.data, layout.workspace
-    call[at.SPECTRUM], call[at.BIAS] = spectrum.ctypes.data, bias.ctypes.data
-    call[at.LEAST], call[at.FILL] = least.ctypes.data, fill.ctypes.data
-    call[at.DECLINED] = declined.ctypes.data
-    parallel.run(at.convolve_pair(element, sums.memory), call, jobs, threads)
-    give_back(workspace)
-    return _declined_boxes(task, found, declined)
-
-
-def _declined_boxes(task: DirectTask, found: Cut, declined: NDArray[np.int64]) -> list[Declined]:
     pairs = sorted({int(job) % (task.batch * found.pairs) for job in np.flatnonzero(declined)})
     both = (0,) if task.sums is not None and task.sums.parts == 2 else (0, 1)
     boxes = []

@@ -17,7 +17,8 @@ __all__ = ["prefetch", "put_vector", "take_vector"]
 def _vector_type(dtype: str, lanes: int) -> Any:
     from llvmlite import ir
 
-    return ir.VectorType(ir.FloatType() if dtype == "float32" else ir.DoubleType(), lanes)
+    kinds = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "uint8": ir.IntType(8)}
+    return ir.VectorType(kinds[dtype], lanes)
 
 
 def _as_pointer(builder: Any, address: Any, kind: Any) -> Any:
@@ -34,7 +35,9 @@ def take_vector(element: Element, dtype: str) -> Callable[[int, int], None]:
     def emit(builder: Any, target: Any, source: Any) -> None:
         given, wanted = _vector_type(dtype, lanes), _vector_type(element.dtype, lanes)
         vector = builder.load(_as_pointer(builder, source, given), align=size)
-        if given != wanted:
+        if dtype == "uint8":
+            vector = builder.uitofp(vector, wanted)
+        elif given != wanted:
             is_wider = element.size > size
             vector = (builder.fpext if is_wider else builder.fptrunc)(vector, wanted)
         builder.store(vector, _as_pointer(builder, target, wanted), align=element.size)

@@ -21,7 +21,7 @@ from faltung.compiled.memory import word
 from faltung.compiled.simd import Element, Emitter, Interpreter, Value
 
 __all__ = [
-    "fetch_lines", "frequencies", "multiply_lines", "pass_table", "put_lines", "sum_zeros",
+    "fetch_lines", "frequencies", "multiply_lines", "pass_table", "put_lines", "sum_squares",
     "transform",
 ]  # fmt: skip
 
@@ -226,14 +226,14 @@ def _run_multiply(machine: Any, values: Any) -> None:
     machine.loop(count, [total, points, factors], multiply)
 
 
-def _run_zeros(machine: Any, values: Any) -> None:
-    """Add 0 times each of so many vectors to a vector: NaN where one of them was not finite."""
+def _run_squares(machine: Any, values: Any) -> None:
+    """Add the squares of so many vectors to a vector."""
     total, vectors, count = values
 
     def add(number: Value, carried: Any) -> list[Value]:
         vector = machine.load(carried[1])
-        nothing = machine.multiply_add(vector, machine.zero(), carried[0])
-        return [nothing, machine.plus(carried[1], machine.element.vector_size)]
+        squares = machine.multiply_add(vector, vector, carried[0])
+        return [squares, machine.plus(carried[1], machine.element.vector_size)]
 
     machine.store(machine.loop(count, [machine.load(total), vectors], add)[0], total)
 
@@ -269,9 +269,9 @@ def multiply_lines(element: Element) -> Callable[..., None]:
     return _instruction(element, 6, _run_multiply)
 
 
-def sum_zeros(element: Element) -> Callable[..., None]:
-    """The instruction that finds what is not finite; see `_run_zeros`."""
-    return _instruction(element, 3, _run_zeros)
+def sum_squares(element: Element) -> Callable[..., None]:
+    """The instruction that finds how large values are; see `_run_squares`."""
+    return _instruction(element, 3, _run_squares)
 
 
 @cache

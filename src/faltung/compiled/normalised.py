@@ -25,7 +25,7 @@ from faltung.compiled.staging import stage
 from faltung.compiled.task import DirectTask
 from faltung.compiled.variants import Row, find_row
 
-__all__ = ["Missing", "run", "scale_sums", "split_cells"]
+__all__ = ["Missing", "run", "scale_sums", "split_cells", "splitter"]
 
 Packed: TypeAlias = "image.PackedFilter | low_rank.PackedFactors"
 
@@ -53,7 +53,7 @@ class Missing(NamedTuple):
 
 
 @cache
-def _splitter(dtype: str, has_mask: bool, ignores_nan: bool) -> Any:
+def splitter(dtype: str, has_mask: bool, ignores_nan: bool) -> Any:
     """The kernel that sets missing cells to zero and their validity too; how many they are."""
     load, store = loader(dtype), storer(dtype)
     zero, one = (np.dtype(dtype).type(value) for value in (0, 1))
@@ -105,7 +105,7 @@ def _scaler(dtype: str) -> Any:
 @cache
 def normalise_box(dtype: str, has_mask: bool, ignores_nan: bool) -> Job:
     """The job that does one box; see `sweep.convolve_box`, in whose place it runs."""
-    split, scale = _splitter(dtype, has_mask, ignores_nan), _scaler(dtype)
+    split, scale = splitter(dtype, has_mask, ignores_nan), _scaler(dtype)
 
     @kernel("void(intp, intp, intp, intp)")
     def enter_other(block: int, other: int, call: int, number: int) -> None:
@@ -277,7 +277,7 @@ def split_cells(values: NDArray[Any], valid: NDArray[Any], missing: Missing) -> 
     Both are contiguous, of float32 or float64. Where there is a mask, `valid` has it already, in
     zeros and ones; without one it is written only.
     """
-    split = _splitter(values.dtype.name, missing.mask is not None, missing.ignores_nan)
+    split = splitter(values.dtype.name, missing.mask is not None, missing.ignores_nan)
     return int(split(values.ctypes.data, valid.ctypes.data, values.size))
 
 

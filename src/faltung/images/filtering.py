@@ -22,6 +22,7 @@ from faltung.operators._checks import as_flag
 from faltung.operators._shortcut import key_of, typed
 from faltung.operators.conv import conv
 from faltung.plans._pictures import rounding_filter
+from faltung.plans._rounded_bytes import byte_filter
 from faltung.plans._rounded_products import filter_by_factors, may_have_factors
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints
@@ -211,6 +212,8 @@ def _rounding_filter(picture: Array, kernel: Array, window: dict[str, Any]) -> F
         kernel = kernel[::-1, ::-1]
     fill = float(window["padding_value"])
     is_blank = window["padding_mode"] == "blank"
+    if not is_blank and (by_bytes := byte_filter(picture, kernel, axes, fill)) is not None:
+        return by_bytes
     rounding = partial(rounding_filter, kernel=kernel, axes=axes, fill=fill, is_blank=is_blank)
     if is_blank or not may_have_factors(picture, kernel, axes):
         return rounding(picture)

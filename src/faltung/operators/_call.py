@@ -54,9 +54,13 @@ class Bound(NamedTuple):
     @property
     def plan(self) -> _select.Plan:
         """The algorithms that can do it, chosen when first asked for: many faces need none."""
+        return self.plan_for(None)
+
+    def plan_for(self, operands: Operands | None) -> _select.Plan:
+        """The same; the error where none can names those that could, given these arrays."""
         kept = self.problem.kept
         if "plan" not in kept:
-            kept["plan"] = _select.select(self.problem)
+            kept["plan"] = _select.select(self.problem, operands)
         plan: _select.Plan = kept["plan"]
         return plan
 
@@ -280,7 +284,7 @@ class Door:
             _resources.require_array(bound.shape, bound.problem.dtype, "the result")
         x = arrays.pop(self.arrays[0])
         operands = operands_of(self.record, bound, arrays)
-        prepared = _select.prepare(bound.problem, bound.plan, operands)
+        prepared = _select.prepare(bound.problem, bound.plan_for(operands), operands)
         y = finish_all(bound, prepared, beside(bound, operands), x, arrays.values(), out)
         # What comes after a plan that declined these weights may be wrong for others.
         is_first = prepared.algorithm is bound.plan.chosen

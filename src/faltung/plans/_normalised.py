@@ -6,15 +6,15 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from faltung.compiled import normalised
+from faltung.compiled import normalised, normalised_blocks
 from faltung.compiled.normalised import Missing
 from faltung.compiled.task import DirectTask
 from faltung.geometry.stencil import SlidingAxis
-from faltung.plans import _select, image, low_rank
+from faltung.plans import _select, fft, image, low_rank
 from faltung.plans._pictures import joins, kernel_axes
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._recording import record
-from faltung.plans._windows import clear_part
+from faltung.plans._rest import RestBox
 from faltung.typing import Array
 
 __all__ = ["Missing", "limits_of", "magnitudes_of", "sum_valid"]
@@ -39,17 +39,17 @@ def limits_of(magnitudes: Array) -> tuple[Any, Any]:
 
 def sum_valid(
     problem: Problem, plan: _select.Plan, weight: Array, x: Array, missing: Missing, y: Array
-) -> bool:
+) -> list[RestBox] | None:
     """Compute y from the valid cells of x, if compiled code can do both sums at once.
 
     Parameters
     ----------
     problem : Problem
-        The plain sums, of one channel and one filter.
+        The plain sums, of one channel and one filter, whose border is not blank.
     plan : Plan
         The algorithms that can do it.
     weight : array, (1, 1, *kernel)
-        As the problem takes it.
+        As the problem takes it; not all zero.
     x, y : array, (batch, 1, *spatial)
         They share no memory.
     missing : Missing
@@ -57,14 +57,14 @@ def sum_valid(
 
     Returns
     -------
-    bool
-        Whether it could; if not, `y` holds nothing.
+    list of RestBox or None
+        The boxes of y that are still to be done; None if that is all of it.
     """
     is_known = problem.dtype.name in ("float32", "float64") and x.dtype == problem.dtype
     if not (is_known and x.flags.aligned and x.dtype.isnative and y.dtype == x.dtype and y.size):
-        return False
+        return None
     if missing.mask is None and problem.recipe.fill != problem.recipe.fill:
-        return False  # beyond the borders NaN is a value
+        return None  # beyond the borders NaN is a value
     magnitudes = magnitudes_of(weight, problem.dtype)
     best = 0.0  # time of the best one that accepts the weights
     for algorithm, seconds in zip(plan.candidates, plan.seconds, strict=True):
@@ -74,14 +74,34 @@ def sum_valid(
         if packed is None:
             continue
         best = best or seconds
+        if algorithm is fft and (rest := _transform(problem, weight, x, missing, y)) is not None:
+            return rest
         if algorithm not in (image, low_rank):
             continue
         other = algorithm.prepare(problem, Operands(magnitudes))
         if other is not None:
             record(algorithm.name)
             if not _run(problem, (packed, other), x, missing, limits_of(magnitudes), y):
-                return True
-    return False
+                return []
+    return None
+
+
+def _transform(
+    problem: Problem, weight: Array, x: Array, missing: Missing, y: Array
+) -> list[RestBox] | None:
+    """Sum by transforms of the cells and of their validity, where both have room."""
+    task = fft.task_of(problem)
+    is_double = fft.transform_dtype(problem) == "float64"
+    if not (is_double and normalised_blocks.has_room(task)):
+        return None
+    bank = np.concatenate([weight.astype(problem.dtype), magnitudes_of(weight, problem.dtype)])
+    spectra = fft.prepare(problem, Operands(bank))
+    if spectra is None:
+        return None
+    record(fft.name)
+    mask: Any = None if missing.mask is None else missing.mask.view(np.uint8)
+    declined = normalised_blocks.run(task, x, spectra, missing._replace(mask=mask), y)
+    return [RestBox(box.sample, box.outputs[3 - len(problem.recipe.axes) :]) for box in declined]
 
 
 def _run(
@@ -95,14 +115,6 @@ def _run(
     """Run one algorithm; whether it declines its results."""
     axes, mask = cast("Axes", problem.recipe.axes), missing.mask
     is_joined = packed[0].is_joined
-    if problem.recipe.is_blank:
-        y[...] = 0
-        boxes = tuple(axis.clear_outputs for axis in axes)
-        if not all(boxes):
-            return False
-        if mask is not None:
-            mask = clear_part(mask, y, axes, boxes)[0]
-        x, y, axes = clear_part(x, y, axes, boxes)
     arrays = [each for each in (x, y, mask) if each is not None]
     places = [arrays]
     if is_joined:

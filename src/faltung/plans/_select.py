@@ -7,7 +7,6 @@ thread counts, timings or free memory.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -31,7 +30,7 @@ from faltung.plans import (
     stencil,
     unfolding,
 )
-from faltung.plans._problem import Operands, Problem
+from faltung.plans._problem import Operands, Problem, Recipe
 from faltung.plans._recording import record
 from faltung.plans._rest import RestBox, parts_of_rest
 from faltung.typing import Array
@@ -102,6 +101,10 @@ ALGORITHMS: tuple[Algorithm, ...] = (
 )
 
 
+REFUSED = "refused"
+"""Where a problem keeps why the algorithm asked for cannot do it, and which ones could."""
+
+
 class Plan(NamedTuple):
     """The algorithms that can do a problem, best first, and why the others do not run.
 
@@ -140,8 +143,10 @@ def check_algorithm(name: object) -> str | None:
     )
 
 
-def select(problem: Problem) -> Plan:
-    """Choose an algorithm for `problem`."""
+def select(problem: Problem, operands: Operands | None = None) -> Plan:
+    """Choose an algorithm for `problem`; the operator's arrays are for the words of an error."""
+    if REFUSED in problem.kept:
+        raise _refusal(problem, operands)
     able: list[Algorithm] = []
     rejected: list[tuple[str, str]] = []
     tuned = _tuned.choice(problem)
@@ -151,15 +156,14 @@ def select(problem: Problem) -> Plan:
         reason = algorithm.supports(asked)
         if reason is None:
             able.append(algorithm)
+        elif algorithm.name == problem.recipe.algorithm:
+            problem.kept[REFUSED] = (
+                reason,
+                tuple(each for each in ALGORITHMS if _can(each, problem)),
+            )
+            raise _refusal(problem, operands)
         else:
             rejected.append((algorithm.name, reason))
-    wanted = problem.recipe.algorithm
-    for name, reason in rejected:
-        if name == wanted:
-            possible = ", ".join(repr(other.name) for other in ALGORITHMS if _can(other, problem))
-            raise OptionError(
-                f"algorithm {wanted!r} cannot do this: {reason}", f"Possible here: {possible}"
-            )
     # The others remain for data that the first has to decline.
     ordered, ranked = _ranking.rank(problem, able, tuned)
     rejected += [(other.algorithm, other.reason) for other in ranked[1:]]
@@ -167,14 +171,38 @@ def select(problem: Problem) -> Plan:
     return Plan(tuple(ordered), tuple(rejected), times)
 
 
+def _refusal(problem: Problem, operands: Operands | None) -> OptionError:
+    """What to raise where the algorithm that was asked for cannot do a problem."""
+    reason, possible = problem.kept[REFUSED]
+    names = [repr(each.name) for each in possible if _takes(each, problem, operands)]
+    return OptionError(
+        f"algorithm {problem.recipe.algorithm!r} cannot do this: {reason}",
+        f"Possible here: {', '.join(names)}",
+    )
+
+
 def _can(algorithm: Algorithm, problem: Problem) -> bool:
-    """Whether an algorithm could do a problem if it were asked to by name."""
+    """Whether an algorithm could do a problem if it were asked to by name, with some weights."""
     return algorithm.supports(_asking(problem, algorithm.name)) is None
 
 
+def _takes(algorithm: Algorithm, problem: Problem, operands: Operands | None) -> bool:
+    """Whether an algorithm that could do a problem takes the values of these weights."""
+    if operands is None or not getattr(algorithm, "reads_weights", False):
+        return True
+    return algorithm.prepare(problem, operands) is not None
+
+
 def _asking(problem: Problem, name: str) -> Problem:
-    """The problem with an algorithm asked for by name."""
-    return replace(problem, recipe=replace(problem.recipe, algorithm=name), kept={})
+    """The problem with an algorithm asked for by name.
+
+    It shares what the problem has counted, none of which depends on the algorithm. `replace` would
+    take ten times as long, and a refusal asks for every algorithm there is.
+    """
+    recipe, asked = object.__new__(Recipe), object.__new__(Problem)
+    recipe.__dict__.update(problem.recipe.__dict__, algorithm=name)
+    asked.__dict__.update(problem.__dict__, recipe=recipe, kept={})
+    return asked
 
 
 class Prepared(NamedTuple):

@@ -2,7 +2,8 @@
 
 Its error is bounded by the size of a block's values, not element by element: the direct plans have
 the better bound and, for kernels of some hundred taps and less, are faster. What is not finite
-would spread over its block: such blocks are declined after the fact, and summed by another plan.
+would spread over its block, and where a sum may overflow the direct one may do so in its midst:
+such blocks are declined, and summed by another plan.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from faltung.compiled import _jit, fourier
+from faltung.compiled import _jit, fourier, fourier_cut
 from faltung.compiled.task import Axis, DirectTask
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans import _cost
@@ -33,6 +34,8 @@ __all__ = [
     "run",
     "seconds",
     "supports",
+    "task_of",
+    "transform_dtype",
     "workspace",
 ]
 
@@ -62,7 +65,7 @@ def supports(problem: Problem) -> str | None:
         return f"a border is longer than {MOST_BORDER << 4:,} cells"
     if reason := missing_compiler():
         return reason
-    if fourier.cut(_task_of(problem), _transform_dtype(problem)) is None:
+    if fourier_cut.cut(task_of(problem), transform_dtype(problem)) is None:
         return "no block of its workspace holds the kernel"
     return None
 
@@ -74,19 +77,19 @@ def holds(kernel: Shape, dtype: np.dtype[Any]) -> bool:
     dense = [Axis(2 * size, size + 1, size) for size in kernel]
     lead = (Axis(1, 1, 1),) * (3 - len(kernel))
     task = DirectTask(1, 1, 1, 1, cast("Any", (*lead, *dense)), "complex128")
-    return fourier.cut(task, "float64") is not None
+    return fourier_cut.cut(task, "float64") is not None
 
 
 def workspace(problem: Problem) -> int:
     """Bytes of workspace in one thread."""
-    own = fourier.workspace_bytes(_task_of(problem), _transform_dtype(problem))
+    own = fourier_cut.workspace_bytes(task_of(problem), transform_dtype(problem))
     return own if _is_direct(problem) else own + 4 * CONVERTED_BYTES
 
 
 def cost(problem: Problem) -> _cost.Cost:
     """Operations of the transforms, products and copies of all blocks."""
-    dtype = _transform_dtype(problem)
-    found = fourier.cut(_task_of(problem), dtype)
+    dtype = transform_dtype(problem)
+    found = fourier_cut.cut(task_of(problem), dtype)
     assert found is not None, problem
     width = _cost.WIDTHS[dtype] / _cost.WIDTHS["float64"]
     return _cost.Cost(found.work * width, _cost.moved_bytes(problem))
@@ -156,17 +159,17 @@ def _run_box(
     problem: Problem, axes: Axes, x: Array, spectra: fourier.Spectra, y: Array
 ) -> list[RestBox]:
     if axes is problem.recipe.axes and len(x) == problem.recipe.batch:
-        task = _task_of(problem)
+        task = task_of(problem)
     else:
         task = _make_task(problem, axes, len(x))
-    dtype = _transform_dtype(problem)
-    if fourier.cut(task, dtype) is None:  # a box so small that its borders are all there is
+    dtype = transform_dtype(problem)
+    if fourier_cut.cut(task, dtype) is None:  # a box so small that its borders are all there is
         dtype = "float64"
     declined = fourier.run(task, x, spectra, y, dtype)
     return [RestBox(box.sample, box.outputs[3 - len(axes) :]) for box in declined]
 
 
-def _transform_dtype(problem: Problem) -> str:
+def transform_dtype(problem: Problem) -> str:
     """Less than double precision only where products of less than float32 were asked for."""
     is_low = problem.dtype.name == "float32" and problem.settings.precision != "highest"
     return "float32" if is_low else "float64"
@@ -176,7 +179,8 @@ def _is_direct(problem: Problem) -> bool:
     return problem.input_dtype == problem.dtype == problem.compute_dtype
 
 
-def _task_of(problem: Problem) -> DirectTask:
+def task_of(problem: Problem) -> DirectTask:
+    """The convolution that a problem is, found out once."""
     task = problem.kept.get(name)
     if task is None:
         axes = cast("Axes", problem.recipe.axes)
