@@ -93,7 +93,8 @@ def test_a_tile_by_its_meaning_in_numpy():
     rng = np.random.default_rng(1)
     x = rng.integers(-3, 4, (4, 9)).astype(shape.element.dtype)
     weight = rng.integers(-3, 4, (2, 4, lanes)).astype(x.dtype)
-    places, steps = np.array([0, 2 * x.strides[0]]), np.array([1, 8, 1, 0]) * size
+    places, steps = np.array([0, 2 * x.strides[0]]), np.full((4, 2), shape.element.vector_size)
+    steps[:, 0] = np.array([1, 8, 1, 0]) * size
     out = np.zeros((2, 3, 2, lanes), x.dtype)
     bias, floor = np.ones((2, lanes), x.dtype), np.zeros(1, x.dtype)
     run = tile(shape)

@@ -52,7 +52,8 @@ class PortablePool:
             try:
                 others += [self._executor.submit(work, thread) for thread in range(1, limit)]
             except RuntimeError as error:  # "can't start new thread", or Python is shutting down
-                warn_once("threads", f"going on with fewer threads: {error}")
+                if "shutdown" not in str(error):
+                    warn_once("threads", f"going on with fewer threads: {error}")
             work(0)
         finally:
             deque(numbers, maxlen=0)  # after Ctrl-C: no further job begins

@@ -23,6 +23,7 @@ from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
 from faltung.compiled.lanes_schedule import LanesRow, LanesSchedule, cells_of, make_schedule
 from faltung.compiled.lanes_store import store_pixels
+from faltung.compiled.lanes_taps import needed_rows, tap_tables
 from faltung.compiled.lanes_tile import LanesTile, strip
 from faltung.compiled.memory import address_of
 from faltung.compiled.packing import pack_fill, packing_of
@@ -90,6 +91,10 @@ def _words_of(
     counts = [-(-axis.outputs // box) for axis, box in zip(task.axes, schedule.box, strict=True)]
     filled, taps = schedule.blocks * row.rows, prod(axis.kernel for axis in task.axes)
     rest, offsets = tile._replace(vectors=1), tap_offsets(schedule, size)
+    is_whole = schedule.chunks.taps == schedule.chunks.channels * taps
+    needed = needed_rows(task.axes[1], task.fill, is_whole)
+    kernel = axes[0].kernel, axes[1].kernel, axes[2].kernel
+    tables = tap_tables(offsets, kernel, element.vector_size, needed is not None)
     for index, value in {
         words.BATCH: task.batch,
         words.GROUPS: task.groups,
@@ -146,7 +151,10 @@ def _words_of(
         at.VECTORS: tile.vectors,
         at.REST: _strip_of(rest, row) if schedule.blocks % tile.vectors else 0,
         tiles.STORE: address_of(store_pixels(element)),
-        tiles.TAP_STEPS: keep(np.append(np.diff(offsets), 0)),
+        tiles.TAP_STEPS: keep(tables),
+        tiles.TAPS_SIZE: tables[0].nbytes,
+        tiles.KERNEL_ROWS: axes[1].kernel,
+        tiles.SKIPS: keep(needed) if needed is not None else 0,
         at.TURNED_PITCH: schedule.turned_pitch,
         at.RUNS_AT: schedule.runs_at,
         at.ALL_BOXES: task.batch * task.groups * prod(counts),

@@ -238,7 +238,8 @@ class _Cutter:
         """What it costs, waiting for the last job included, on a few numbers of threads."""
         depth, height, width = self.cells(box)
         tile, lanes, channels = self.tile, self.row.element.lanes, self.shape.channels
-        staging = channels * (80 + depth * height * (20 + 6 * width / lanes))
+        copies = prod(len(layout.starts) for layout in self.layouts(box))
+        staging = channels * (80 * copies + depth * height * (20 + 6 * width / lanes))
         staging += channels / self.chunks.channels * _CHUNK_CYCLES
         blocks = -(-self.blocks // parts) / tile.vectors
         pieces = channels * self.taps / self.chunks.taps
@@ -249,7 +250,7 @@ class _Cutter:
         # Cells that do not stay in L1 come from L2 for each block of rows, or from beyond it.
         cells = self.chunks.channels * self.plane_size(box)
         sums = blocks * tile.vectors * self.kept_size(box) if pieces > 1 else 0
-        summing *= 1 + 0.12 * min(1, max(0, cells / _L1_BYTES - 1))
+        summing *= 1 + 0.08 * min(1, max(0, cells / _L1_BYTES - 1))
         summing *= 1 + 0.25 * min(2, max(0, (cells + sums) / _L2_BYTES - 1))
         weights = channels * self.taps * tile.pixel_size / _WEIGHT_BYTES
         job = staging + blocks * (summing + weights + turned * _TURN_CYCLES) + _JOB_CYCLES
@@ -300,7 +301,7 @@ def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSch
     panel_at = 8 * _BLOCK_WORDS
     turned_pitch = round_up(box[2], row.rows) * size
     runs_at = panel_at + round_up(row.rows * turned_pitch, 64)
-    scratch_at = runs_at + round_up(8 * (cutter.runs(box) + tile.runs), 64)
+    scratch_at = runs_at + round_up(24 * (cutter.runs(box) + tile.runs), 64)
     kept = min(blocks_a_part, cutter.blocks) if keeps_blocks else tile.vectors
     # Whole vectors of the last pixels are turned round.
     slack = row.rows * tile.pixel_size

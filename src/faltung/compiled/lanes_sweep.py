@@ -48,18 +48,27 @@ def place_runs(block: int, call: int, _number: int) -> None:
     pitch = word(axis_w, at.SLOTS) * size
     plane = word(axis_h, at.COPIES) * word(axis_h, at.SLOTS) * pitch
     runs_a_row = (count + columns - 1) // columns
+    # Behind them, where taps are left out, the rows of the kernel that each run needs.
+    needed = places + 8 * (depths * rows * runs_a_row + word(call, at.NARROW_PIXELS))
+    skips = word(call, tile.SKIPS) + 16 * (word(block, at.BOX_H) // stride_h)
     for d in range(depths):
         for row in range(rows):
             place = d * stride_d * plane + row * stride_h * pitch
             for _ in range(runs_a_row):
                 put_word(places, run, place)
+                if word(call, tile.SKIPS) != 0:
+                    put_word(needed, 2 * run, word(skips, 2 * row))
+                    put_word(needed, 2 * run + 1, word(skips, 2 * row + 1))
                 place += columns * stride_w * size
                 run += 1
     put_word(block, tile.RUN_PLACES, places)
+    put_word(block, tile.RUN_TAPS, needed)
     put_word(block, tile.RUN_COUNT, run)
     # What fills up a last tile reads the first run once more.
     for more in range(word(call, at.NARROW_PIXELS)):
         put_word(places, run + more, 0)
+        put_word(needed, 2 * (run + more), word(needed, 0))
+        put_word(needed, 2 * (run + more) + 1, word(needed, 1))
     padded, height = runs_a_row * columns, rows
     # Rows that follow each other in memory are stored as one.
     if padded == count and word(axis_h, at.Y_STEP) == count * word(axis_w, at.Y_STEP):

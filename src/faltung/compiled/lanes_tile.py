@@ -11,7 +11,8 @@ A neighbour on the same core often leaves a program half of the instructions tha
 begin. So few are made: with one vector of weights a cell is an operand in memory of its one
 multiply-add. For that its address has to be one register and a constant (an index makes the
 processor split the instruction again), therefore a run's address is carried from tap to tap, by
-the bytes from each tap's cell to the next one's.
+the bytes from each tap's cell to the next one's. The weights' address is carried likewise, so that
+a tile may leave out taps of which all cells are zeros around the input (`lanes_taps`).
 
 Each sum takes the taps in the order of `microkernel` and in the same chunks, with the same
 operations, so an output has the same bits from either tile.
@@ -27,21 +28,28 @@ from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
 from faltung.compiled.memory import invoke, put_word, word
 from faltung.compiled.simd import Element, Emitter, Interpreter, Value
 
-__all__ = ["BLOCK_WORDS", "CALL_WORDS", "LanesTile", "strip", "tile"]
+__all__ = ["BLOCK_WORDS", "CALL_WORDS", "HEADER", "LanesTile", "strip", "tile"]
 
 BLOCK_WORDS = (
-    RUN_PLACES, RUN_COUNT, RUNS_DONE, ROW_COUNT, ROW_PADDED, ROWS_A_PLANE, STORED,
-) = range(50, 57)  # fmt: skip
+    RUN_PLACES, RUN_TAPS, RUN_COUNT, RUNS_DONE, ROW_COUNT, ROW_PADDED, ROWS_A_PLANE, STORED,
+) = range(50, 58)  # fmt: skip
 """Words of a thread's block beside those of `words.COLUMN_WORDS` and `words.THREAD_WORDS`.
 
-The address of the distances of a box's runs, how many there are, and how many are summed; pixels of
-a row of the output and of its sums, and rows of a plane; pieces of rows that are stored.
+The addresses of the distances of a box's runs and of the rows of the kernel that each of them
+needs, how many runs there are, and how many are summed; pixels of a row of the output and of its
+sums, and rows of a plane; pieces of rows that are stored.
 """
-CALL_WORDS = (STORE, TAP_STEPS) = range(at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 3)
+CALL_WORDS = (STORE, TAP_STEPS, TAPS_SIZE, KERNEL_ROWS, SKIPS) = range(
+    at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 6
+)
 """Words of the call behind those of `words.DIRECT_WORDS`.
 
-The job that stores sums; the bytes from each tap of a chunk to the next.
+The job that stores sums; the tables of taps, bytes of one, and rows of the kernel by which they are
+numbered; the address of the rows of the kernel that each row of the output needs, 0 for all.
 """
+HEADER = 3
+"""Words before the steps of a table of taps: bytes to the first tap's cell and to its weights, and
+how many taps of a channel there are."""
 
 
 class LanesTile(NamedTuple):
@@ -93,8 +101,8 @@ def _sum_taps(machine: Any, shape: LanesTile, values: Any) -> Any:
     ]
 
     def add_tap(number: Value, carried: Any) -> list[Value]:
-        cells, sums = carried[: shape.runs], carried[shape.runs :]
-        place = machine.plus(weight, machine.times(number, shape.element.vector_size))
+        place, cells, sums = carried[0], carried[1 : 1 + shape.runs], carried[1 + shape.runs :]
+        row = place
         factors: list[Value] = []
         for _ in range(shape.vectors):
             factors.append(machine.load(place))
@@ -106,11 +114,14 @@ def _sum_taps(machine: Any, shape: LanesTile, values: Any) -> Any:
                 cell = machine.broadcast(machine.plus(run, column * step))
                 for factor in factors:
                     results.append(machine.multiply_add(factor, cell, sums[len(results)]))
-        further = machine.load_integer(machine.plus(steps, machine.times(number, 8)))
-        return [*(machine.plus(run, further) for run in cells), *results]
+        entry = machine.plus(steps, machine.times(number, 16))
+        further = machine.load_integer(entry)
+        row = machine.plus(row, machine.load_integer(machine.plus(entry, 8)))
+        return [row, *(machine.plus(run, further) for run in cells), *results]
 
     zero = machine.zero()
-    return machine.loop(taps, [*runs, *[zero] * shape.sums], add_tap)[shape.runs :]
+    carried = machine.loop(taps, [weight, *runs, *[zero] * shape.sums], add_tap)
+    return carried[1 + shape.runs :]
 
 
 def _compute(machine: Any, shape: LanesTile, values: Any) -> None:
@@ -140,11 +151,11 @@ def tile(shape: LanesTile) -> Intrinsic:
 
     It takes twelve integers: the address of the distances in bytes of the tile's runs, and that of
     the staged cell of the first tap from which they count; the address of the weights
-    ``[tap][lane]`` and the bytes to those of the next vector; the address of the bytes from each
-    tap's cell to that of the next; the number of taps, at least one; how many bytes further on the
-    weights are that will be wanted next; the address of the sums ``[pixel][channel]``; then, used
-    if the ninth is not 0, the addresses of a tile that is added, of one bias a channel and of the
-    least value.
+    ``[tap][lane]`` and the bytes to those of the next vector; the address of a pair of steps for
+    each tap, in bytes from its cell to the next one's and from its weights to the next ones; the
+    number of taps, at least one; how many bytes further on the weights are that will be wanted
+    next; the address of the sums ``[pixel][channel]``; then, used if the ninth is not 0, the
+    addresses of a tile that is added, of one bias a channel and of the least value.
     """
 
     def emit(builder: Any, *values: Any) -> None:
@@ -187,6 +198,12 @@ def strip(shape: LanesTile) -> Job:
         x, places, sums = word(block, at.TILE_X), word(block, RUN_PLACES), word(block, at.TILE)
         row, count = word(block, at.TILE_FIRST), word(block, RUN_COUNT)
         offsets, zeros = word(call, at.TAP_OFFSETS), word(call, at.ZEROS)
+        tables, table_size, skips = (
+            word(call, TAP_STEPS),
+            word(call, TAPS_SIZE),
+            word(call, SKIPS) != 0,
+        )
+        needed = word(block, RUN_TAPS)
         weight_tap, chunk = word(call, at.WEIGHT_TAP), (end - channel) * kernel
         weights, first_row = word(block, at.BOX_WEIGHT), word(block, at.BOX_BLOCK) * lanes
         block_end = first_row + word(block, at.BOX_BLOCKS) * lanes
@@ -196,27 +213,37 @@ def strip(shape: LanesTile) -> Job:
             is_first = channel == 0 and tap == 0
             is_final = end >= channels and tap + tap_step >= chunk
             is_full = 1 if not is_first or (is_final and word(call, at.HAS_EPILOGUE) != 0) else 0
-            weight = chunk_weights + tap * weight_tap + row * taps * size
+            start = chunk_weights + tap * weight_tap + row * taps * size
+            weight = start
             step = lanes * taps * size
             # Asked for is the next block's part of the chunk or, after the last, the next chunk.
             ahead = vectors * step
             if block_end <= row + vectors * lanes and end < channels:
                 coming = min(channels - end, end - channel) * kernel
                 ahead = weights + end * kernel * weight_tap + first_row * coming * size - weight
-            source, steps = x + word(offsets, tap), word(call, TAP_STEPS) + 8 * tap
+            source, steps = x + word(offsets, tap), tables + 8 * HEADER + 16 * tap
             bias, least = zeros, word(call, at.FLOORS)
             if is_final:
                 bias, least = word(block, at.BOX_BIAS) + row * size, least + size
             run, out = 0, sums
             while run < count:
                 previous, place, done = zeros if is_first else out, places + 8 * run, runs
-                if count - run > runs // 2:
+                if count - run <= runs // 2:
+                    done = 1
+                if skips:
+                    low, high = word(needed, 2 * run), word(needed, 2 * run + 1)
+                    for other in range(1, done):
+                        low = min(low, word(needed, 2 * (run + other)))
+                        high = max(high, word(needed, 2 * (run + other) + 1))
+                    table = tables + (low * word(call, KERNEL_ROWS) + high - 1) * table_size
+                    source, weight = x + word(table, 0), start + word(table, 1)
+                    taps, steps = (end - channel) * word(table, 2), table + 8 * HEADER
+                if done > 1:
                     together(
                         place, source, weight, step, steps, taps, ahead, out, is_full, previous,
                         bias, least,
                     )  # fmt: skip
                 else:
-                    done = 1
                     single(
                         place, source, weight, step, steps, taps, ahead, out, is_full, previous,
                         bias, least,
