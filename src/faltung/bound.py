@@ -58,7 +58,9 @@ class Operator(Faces):
     back; where it holds more numbers than NumPy prints, to one of the same geometry at best.
     """
 
-    __slots__ = ("_kept", "_operands", "_packed", "_parameters", "_settings", "_shortcuts")
+    __slots__ = (
+        *("_kept", "_last", "_operands", "_packed", "_parameters", "_settings", "_shortcuts"),
+    )
 
     name: ClassVar[str] = ""
     """The operator's function, the key of its record."""
@@ -67,6 +69,7 @@ class Operator(Faces):
     _parameters: dict[str, Any]
     _settings: Settings
     _kept: dict[tuple[Shape, np.dtype[Any], int], _Ready]
+    _last: tuple[object, Bound] | None
     _packed: dict[tuple[str, Any], Any]
     _shortcuts: dict[Any, Shortcut | None]
 
@@ -82,6 +85,7 @@ class Operator(Faces):
         keep(self, "_parameters", {name: frozen(value) for name, value in parameters.items()})
         keep(self, "_operands", {})
         keep(self, "_kept", {})
+        keep(self, "_last", None)
         keep(self, "_packed", {})
         keep(self, "_shortcuts", {})
         try:
@@ -284,8 +288,14 @@ class Operator(Faces):
             operands_of(self.record, bound, self._arrays())
 
     def _bind(self, shape: Shape, dtype: np.dtype[Any]) -> Bound:
+        """The last one is kept: faces are often asked about one shape after the other."""
+        key, last = (shape, dtype, _tuned.changes), self._last
+        if last is not None and last[0] == key:
+            return last[1]
         specs = self._specs(Spec(self.record.arrays[0], shape, dtype))
-        return bind(self.record, specs, {**self._parameters, "dtype": None}, self._settings)
+        bound = bind(self.record, specs, {**self._parameters, "dtype": None}, self._settings)
+        object.__setattr__(self, "_last", (key, bound))
+        return bound
 
     def _bound_to_shape(self, input_shape: Shape, dtype: DTypeLike | None) -> Bound:
         try:

@@ -35,7 +35,8 @@ def usable(kind, dtype):
     return True
 
 
-PRODUCT = [(kind, dtype) for kind in KINDS for dtype in DTYPES if usable(kind, dtype)]
+# Kinds of one dtype after each other, so that most find shapes and dtype bound already.
+PRODUCT = [(kind, dtype) for dtype in DTYPES for kind in KINDS if usable(kind, dtype)]
 
 
 @pytest.mark.parametrize(("kind", "dtype"), PRODUCT, ids=[f"{k}-{d}" for k, d in PRODUCT])

@@ -145,6 +145,7 @@ class _Compiled:
     """A Python function and, once somebody needs it, its compiled form."""
 
     _native: Any = None
+    _unrolled = True
 
     def __init__(self, python: FunctionType, signature: str, flags: Iterable[str], key: str):
         unknown = set(flags) - FLAGS
@@ -204,7 +205,8 @@ class _Compiled:
         if code is not None:
             with contextlib.suppress(RuntimeError):  # whatever it is, compiling is the cure
                 return _native.address_of(symbol, code)
-        code = _native.compile_object(self._text(with_entry=isinstance(self, Kernel)))
+        text = self._text(with_entry=isinstance(self, Kernel))
+        code = _native.compile_object(text, unrolled=self._unrolled)
         if file:
             _cache.write(file, code)
         return _native.address_of(symbol, code)
@@ -263,6 +265,10 @@ class Kernel(_Compiled):
 class Job(_Compiled):
     """A compiled ``(thread, arguments, job)`` with an address; see `job`."""
 
+    def __init__(self, python: FunctionType, flags: Iterable[str], key: str, unrolled: bool):
+        super().__init__(python, _JOB_SIGNATURE, flags, key)
+        self._unrolled = unrolled
+
     @property
     def address(self) -> int:
         """The address of the compiled function, or 0 without Numba."""
@@ -290,7 +296,7 @@ class Job(_Compiled):
         """The machine code as text, compiled anew."""
         available()
         try:
-            return _native.assembly(self._text(with_entry=False))
+            return _native.assembly(self._text(with_entry=False), unrolled=self._unrolled)
         except UntranslatableError:
             return str(self._callback(cached=False)._library.get_asm_str())
 
@@ -353,7 +359,7 @@ def kernel(
 def job(python: Callable[[int, int, int], None], /) -> Job: ...
 @overload
 def job(
-    *, flags: Iterable[str] = (), key: str = ""
+    *, flags: Iterable[str] = (), key: str = "", unrolled: bool = True
 ) -> Callable[[Callable[[int, int, int], None]], Job]: ...
 def job(
     python: Callable[[int, int, int], None] | None = None,
@@ -361,11 +367,16 @@ def job(
     *,
     flags: Iterable[str] = (),
     key: str = "",
+    unrolled: bool = True,
 ) -> Any:
-    """Compile the decorated ``(thread, arguments, job)`` when its address is first needed."""
+    """Compile the decorated ``(thread, arguments, job)`` when its address is first needed.
+
+    Where `unrolled` is false, LLVM repeats no bodies of loops: of a kernel of many loops that
+    takes most of the time of compiling, and loops over vectors gain nothing.
+    """
     if python is not None:
-        return Job(_as_function(python), _JOB_SIGNATURE, flags, key)
-    return lambda function: Job(_as_function(function), _JOB_SIGNATURE, flags, key)
+        return Job(_as_function(python), flags, key, unrolled)
+    return lambda function: Job(_as_function(function), flags, key, unrolled)
 
 
 _Meaning = TypeVar("_Meaning", bound=Callable[..., Any])

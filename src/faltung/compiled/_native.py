@@ -43,26 +43,27 @@ def _linker() -> Any:
     return _binding().create_lljit_compiler(_machine(target_key()), use_jit_link=False)
 
 
-def _optimised(text: str) -> tuple[Any, Any]:
+def _optimised(text: str, *, unrolled: bool) -> tuple[Any, Any]:
     llvm, machine = _binding(), _machine(target_key())
     module = llvm.parse_assembly(text)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     options.loop_vectorization = options.slp_vectorization = True
+    options.loop_unrolling = unrolled
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)
     return machine, module
 
 
-def compile_object(text: str) -> bytes:
-    """The object file of a module of LLVM."""
-    machine, module = _optimised(text)
+def compile_object(text: str, *, unrolled: bool = True) -> bytes:
+    """The object file of a module of LLVM, which may unroll loops."""
+    machine, module = _optimised(text, unrolled=unrolled)
     return bytes(machine.emit_object(module))
 
 
-def assembly(text: str) -> str:
+def assembly(text: str, *, unrolled: bool = True) -> str:
     """The same as text."""
-    machine, module = _optimised(text)
+    machine, module = _optimised(text, unrolled=unrolled)
     return str(machine.emit_assembly(module))
 
 

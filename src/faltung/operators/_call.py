@@ -137,6 +137,8 @@ def _check_activation(activation: object, dtype: np.dtype[Any]) -> None:
 
 def _as_fill(value: Any, dtype: np.dtype[Any], name: str) -> Any:
     """The padding value as a Python number that `dtype` can hold."""
+    if type(value) is int and value == 0 and dtype.kind != "V":  # nearly always
+        return dtype.type(0).item()
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

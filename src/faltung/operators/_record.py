@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, ParamSpec, cast
 
 import numpy as np
@@ -86,12 +86,12 @@ class Record:
     draw: Callable[..., dict[str, Array]] | None
     parameters: tuple[inspect.Parameter, ...]
 
-    @property
+    @cached_property
     def arrays(self) -> tuple[str, ...]:
         """Names of the array arguments, the data first."""
         return (self.parameters[0].name, *self.operands)
 
-    @property
+    @cached_property
     def defaults(self) -> ParameterDict:
         """The default of every parameter that has one and is not an array."""
         return {
@@ -100,7 +100,7 @@ class Record:
             if parameter.name not in self.arrays and parameter.default is not parameter.empty
         }
 
-    @property
+    @cached_property
     def textbook_parameters(self) -> tuple[str, ...]:
         """Parameters of the textbook reference: all but those of layout and execution."""
         skipped = {*self.arrays, "data_format", "dtype", "out", "precision", "algorithm"}
