@@ -23,6 +23,18 @@ def test_arrays_are_copied_and_locked():
         operator.weight[...] = 0
 
 
+def test_what_was_asked_before_changes_no_answer():
+    """The last shape and dtype are kept bound."""
+    operator = Conv(WEIGHT, padding=1)
+    for _ in range(2):
+        for shape in ((1, 2, 8, 9), (1, 2, 9, 8), (2, 8, 9)):
+            for dtype in ("float32", "float64"):
+                report = operator.describe(shape, dtype)
+                assert report.output_shape == (*shape[:-3], 1, *shape[-2:])
+                assert report.output_shape == operator.output_shape(shape)
+                assert report.bytes_read == np.dtype(dtype).itemsize * np.prod(shape) + 72
+
+
 def test_operators_do_not_change():
     operator = Conv(WEIGHT, stride=2)
     for change in (

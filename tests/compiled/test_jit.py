@@ -5,6 +5,7 @@ import pytest
 
 from compiled_jobs import output_of, run_python
 from faltung.compiled import _jit
+from faltung.compiled._atomics import store
 from faltung.errors import OptionError
 
 
@@ -160,6 +161,24 @@ def test_the_address_of_a_job_can_be_called():
     assert "ret" in write.assembly()
 
 
+def test_a_job_can_keep_its_loops_as_they_are():
+    import ctypes
+
+    def write(_thread, arguments, count):
+        for i in range(count):
+            store(arguments + 8 * i * i, i + 1)
+
+    kind = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 3)
+    jobs = [_jit.job(unrolled=unrolled)(write) for unrolled in (False, True)]
+    for job in jobs:
+        cells = np.zeros(101, np.int64)
+        kind(job.address)(0, cells.ctypes.data, 11)
+        assert cells[np.arange(11) ** 2].tolist() == list(range(1, 12))
+        assert np.count_nonzero(cells) == 11
+    few, many = (len(job.assembly().splitlines()) for job in jobs)
+    assert few < many
+
+
 def test_one_signature_and_no_other():
     assert total(np.arange(5.0)) == 10.0
     with pytest.raises(TypeError, match="No matching definition"):
@@ -182,6 +201,7 @@ sys.path.insert(0, {__file__.rpartition("/")[0]!r})
 {prepare}
 import test_jit
 from faltung.compiled import _jit
+from faltung.compiled._atomics import store
 print(test_jit.doubled_and_one(20), test_jit.make_scale(3)(10), _jit.available())
 print(_jit.unavailable_reason())
 """

@@ -158,3 +158,13 @@ def test_the_choice_does_not_ask_whether_compiled_code_is_loaded():
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "['stencil', 'direct']"
+
+
+def test_a_refusal_that_comes_again_reads_the_weights_anew():
+    """What shapes settle is kept; that a product of one kernel an axis can do it is not."""
+    x, named = np.ones((1, 1, 20, 20), "f4"), []
+    for weight in (np.ones((5, 5), "f4"), np.eye(5, dtype="f4"), np.ones((5, 5), "f4")):
+        with pytest.raises(ft.OptionError, match=r"copying.*Possible here: .*'direct'") as caught:
+            ft.conv(x, weight[None, None], algorithm="copying")
+        named.append("'low_rank'" in str(caught.value))
+    assert named == [True, False, True]
