@@ -26,12 +26,11 @@ from faltung.compiled.variants import Row, find_row
 
 __all__ = ["PackedBytes", "pack", "refusal", "runner"]
 
-MOST_ROWS = 8
-"""Rows of a kernel that are summed at once."""
-MOST_COLUMNS = 16
+MOST_TAPS = 21
+"""Rows and columns of a kernel that are summed at once; larger ones gain little."""
 MOST_MARGIN = 2.0**-8
 """How far off a sum may be: of more results than that every hundredth is summed again."""
-_SEGMENT = 960  # results of a row: with eight rows of a strip their cells are 31 KB
+_SEGMENT = 448  # results of a row: the cells of a strip are 16 KB, a third of an L1 that is shared
 _STRIP_ROWS = 8
 _LEAST_BOXES, _LEAST_BOX_CELLS = 32, 32_768
 _UNIT = 2.0**-24
@@ -44,9 +43,10 @@ class PackedBytes(NamedTuple):
     ----------
     weights : float32 array
         Factor across the rows, factor along them or the kernel column by column, what sums begin
-        with, and the bits that tell sure sums; then the kernel in float64.
-    kernel_at : int
-        Bytes to that kernel.
+        with, and the bits that tell sure sums; then the kernel in 64-bit integers, and in float64
+        what is left of it.
+    kernel_at, digits : int
+        Bytes to those integers, and their binary digits behind the point.
     widened_rows, rounded_rows : int
         Rows of the kernel that the first and that the last pass sums; one of both is 1.
     is_exact : bool
@@ -55,6 +55,7 @@ class PackedBytes(NamedTuple):
 
     weights: NDArray[Any]
     kernel_at: int
+    digits: int
     widened_rows: int
     rounded_rows: int
     is_exact: bool
@@ -82,10 +83,11 @@ def pack(
     """
     limits = np.iinfo(task.dtype)
     largest = max(-int(limits.min), int(limits.max))
-    first, second = (part.astype(np.float32) for part in (across, along))
-    rows, columns = first.astype(np.float64), second.astype(np.float64)
-    product = np.multiply.outer(rows, columns).reshape(kernel.shape)
-    size = largest * float(np.abs(rows).sum() * np.abs(columns).sum())
+    with np.errstate(all="ignore"):  # of weights that float32 does not hold
+        first, second = (part.astype(np.float32) for part in (across, along))
+        rows, columns = first.astype(np.float64), second.astype(np.float64)
+        product = np.multiply.outer(rows, columns).reshape(kernel.shape)
+        size = largest * float(np.abs(rows).sum() * np.abs(columns).sum())
     if not size < 2.0 ** (31 - POINT) - 2:
         return None
     is_exact = bool((product == kernel).all()) and _is_whole(rows, columns, largest)
@@ -108,12 +110,15 @@ def pack(
     )
     floats[ahead - 2] = start
     kept.view(np.int32)[ahead - 1] = (1 << POINT) - 2 * steps
-    # Sums of multiples of this unit are exact.
-    unit = 2.0 ** (np.ceil(np.log2(size + 1)) - 52)
-    kept[kernel_at // 8 :] = np.stack(
-        [whole := np.rint(kernel / unit) * unit, kernel - whole]
-    ).ravel()
-    return PackedBytes(floats, kernel_at, len(across), len(along), is_exact)
+    scaled = np.ldexp(kernel.ravel(), _digits(size))
+    kept[kernel_at // 8 :].view(np.int64)[: kernel.size] = np.rint(scaled)
+    kept[kernel_at // 8 + kernel.size :] = scaled - np.rint(scaled)
+    return PackedBytes(floats, kernel_at, _digits(size), len(across), len(along), is_exact)
+
+
+def _digits(size: float) -> int:
+    """Binary digits behind the point of sums in 64-bit integers that are so large at most."""
+    return 61 - int(np.ceil(np.log2(size + 1)))
 
 
 def _is_whole(rows: NDArray[Any], columns: NDArray[Any], largest: int) -> bool:
@@ -152,8 +157,8 @@ def refusal(task: RoundedTask, x: NDArray[Any], y: NDArray[Any]) -> str:
         return "cells of a row have to lie side by side"
     if rows.stride != 1 or columns.stride != 1 or rows.dilation != 1:
         return "it takes every output, and neighbouring rows"
-    if rows.kernel > MOST_ROWS or columns.kernel > MOST_COLUMNS:
-        return f"it takes kernels of {MOST_ROWS}x{MOST_COLUMNS} at most"
+    if max(rows.kernel, columns.kernel) > MOST_TAPS:
+        return f"it takes kernels of {MOST_TAPS}x{MOST_TAPS} at most"
     extra = (columns.kernel - 1) * columns.dilation
     if min(_SEGMENT, columns.outputs, columns.length) < 64 + extra:
         return "rows are too short"
@@ -173,7 +178,7 @@ class _Layout(NamedTuple):
 def _runner_of(
     task: RoundedTask,
     row: Row,
-    form: tuple[int, int, bool, int],
+    form: tuple[int, int, bool, int, int],
     x_steps: Strides,
     y_steps: Strides,
 ) -> Runner:
@@ -212,7 +217,9 @@ def _runner_of(
         at.SEEN_ROWS: widened.rows + widened.kernel_rows - 1,
         at.SEGMENT: _SEGMENT,
         at.FILL_ROW: keep(fill, np.uint8),
-        at.FILL_VALUE: keep([task.fill], np.float64),
+        at.FILL_VALUE: int(task.fill),
+        at.KERNEL_DIGITS: form[4],
+        at.KERNEL_REST: 128 * rows.kernel * columns.kernel + 1,
         at.KERNEL: form[3],
         at.KERNEL_ROWS: rows.kernel,
         at.KERNEL_COLUMNS: columns.kernel,
@@ -252,5 +259,11 @@ def _places(
 
 def runner(task: RoundedTask, x: NDArray[Any], y: NDArray[Any], packed: PackedBytes) -> Runner:
     """What runs a task that is not refused, on arrays of these strides, with such a kernel."""
-    form = packed.widened_rows, packed.rounded_rows, packed.is_exact, packed.kernel_at
+    form = (
+        packed.widened_rows,
+        packed.rounded_rows,
+        packed.is_exact,
+        packed.kernel_at,
+        packed.digits,
+    )
     return _runner_of(task, find_row("float32"), form, steps_of(x), steps_of(y))

@@ -77,6 +77,11 @@ class RoundedTile(NamedTuple):
     is_exact: bool
 
     @property
+    def is_unrolled(self) -> bool:
+        """Whether each column of the kernel has code of its own; much takes long to compile."""
+        return self.kernel_rows == 1 or self.kernel_rows * self.kernel_columns <= 9
+
+    @property
     def columns(self) -> int:
         """Results of a block: the least that a row may have."""
         return VECTORS * self.element.lanes
@@ -88,6 +93,10 @@ class _ByteInterpreter(Interpreter):
     def lesser(self, left: Value, right: Value) -> Value:
         """The smaller one of two whole numbers."""
         return min(left, right)
+
+    def number(self, value: int) -> Value:
+        """A whole number."""
+        return value
 
     def load_bytes(self, address: Value, dtype: str) -> Value:
         """A vector of the neighbouring bytes at an address."""
@@ -119,6 +128,10 @@ class _ByteEmitter(Emitter):
         is_less = self._builder.icmp_signed("<", left, right)
         return self._builder.select(is_less, left, right)
 
+    def number(self, value: int) -> Value:
+        """``i64``."""
+        return self._ir.Constant(self._ir.IntType(64), value)
+
     def _kind(self, bits: int, lanes: int) -> Any:
         return self._ir.VectorType(self._ir.IntType(bits), lanes)
 
@@ -145,22 +158,31 @@ class _ByteEmitter(Emitter):
         kind = self._kind(32, self.element.lanes)
         return self._builder.bitcast(self._builder.fadd(sums, magic), kind)
 
+    def _packed(self, parts: list[Value], dtype: str) -> Value:
+        """``vpackuswb`` or ``vpacksswb``, which take eight of each in turns, put in order."""
+        sign, kind = "u" if dtype == "uint8" else "s", self._kind(8, 64)
+        name = f"llvm.x86.avx512.pack{sign}swb.512"
+        mixed = self._builder.call(self._declare(name, kind, [self._kind(16, 32)] * 2), parts)
+        eights = [range(8 * i, 8 * i + 8) for i in (0, 2, 4, 6, 1, 3, 5, 7)]
+        return self.pick(mixed, mixed, [place for eight in eights for place in eight])
+
     def store_halves(self, vectors: list[Value], half: int, address: Value, dtype: str) -> None:
         """``shufflevector`` and ``trunc`` of what ``icmp`` and ``select`` have clamped."""
         builder, lanes = self._builder, self.element.lanes
         short, ends = self._kind(16, 2 * lanes), np.iinfo(dtype)
         parts = [builder.bitcast(vector, short) for vector in vectors]
-        while len(parts) > 1:
-            count = parts[0].type.count
-            places = range(half, 4 * lanes, 2) if len(parts) == VECTORS else range(2 * count)
-            pairs = zip(parts[::2], parts[1::2], strict=True)
-            parts = [self.pick(*pair, places) for pair in pairs]
+        pointer = self._pointer(address, self._kind(8, VECTORS * lanes))
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        parts = [self.pick(a, b, range(half, 4 * lanes, 2)) for a, b in pairs]
+        if lanes == 16:
+            builder.store(self._packed(parts, dtype), pointer, align=1)
+            return
+        parts = [self.pick(parts[0], parts[1], range(4 * lanes))]
         kind = parts[0].type
         for sign, end in (("<", ends.min), (">", ends.max)):
             limit = self._ir.Constant(kind, [int(end)] * kind.count)
             is_beyond = builder.icmp_signed(sign, parts[0], limit)
             parts = [builder.select(is_beyond, limit, parts[0])]
-        pointer = self._pointer(address, self._kind(8, kind.count))
         builder.store(builder.trunc(parts[0], self._kind(8, kind.count)), pointer, align=1)
 
 
@@ -200,48 +222,70 @@ def _widen(machine: Any, shape: WidenedTile, values: Any) -> None:
     machine.loop(tiles, [], sum_tile)
 
 
+def _add_column(
+    machine: Any, shape: RoundedTile, before: Any, sources: list[Value], weights: list[Value]
+) -> list[Value]:
+    """The sums with one column of the kernel; the rows that it sees begin at `sources`."""
+    sums: list[Value] = list(before)
+    for row, source in enumerate(sources):
+        for s in range(VECTORS):
+            cells = machine.load(machine.plus(source, s * shape.element.vector_size))
+            for r in range(max(0, row - shape.kernel_rows + 1), min(row + 1, shape.rows)):
+                place = r * VECTORS + s
+                sums[place] = machine.multiply_add(weights[row - r], cells, sums[place])
+    return sums
+
+
+def _store_block(machine: Any, shape: RoundedTile, sums: list[Value], values: Any) -> None:
+    limit, targets, column, flags, flag_pitch = values
+    for r in range(shape.rows):
+        target = machine.plus(machine.load_integer(machine.plus(targets, 8 * r)), column)
+        numbers = []
+        for s, total in enumerate(sums[r * VECTORS : (r + 1) * VECTORS]):
+            place = machine.plus(flags, s * shape.element.lanes // 8)
+            is_exact = shape.is_exact
+            numbers.append(machine.whole(total) if is_exact else machine.flag(total, limit, place))
+        machine.store_halves(numbers, 0 if shape.is_exact else 1, target, shape.dtype)
+        flags = machine.plus(flags, flag_pitch)
+
+
 def _round(machine: Any, shape: RoundedTile, values: Any) -> None:
     x, pitch, weight, targets, first, count, flags, flag_pitch = values
-    lanes, size = shape.element.lanes, shape.element.size
-    taps = shape.kernel_rows * shape.kernel_columns
-    weights = [machine.broadcast(machine.plus(weight, i * size)) for i in range(taps)]
-    start = machine.broadcast(machine.plus(weight, taps * size))
-    limit = machine.broadcast(machine.plus(weight, (taps + 1) * size))
+    size, taps, rows = shape.element.size, shape.kernel_rows, shape.rows + shape.kernel_rows - 1
+    step, all_taps = shape.step * size, taps * shape.kernel_columns
+
+    def weights_from(place: Value, count: int) -> list[Value]:
+        return [machine.broadcast(machine.plus(place, i * size)) for i in range(count)]
+
+    start, limit = weights_from(machine.plus(weight, all_taps * size), 2)
+    known = weights_from(weight, all_taps) if shape.is_unrolled else []
     last = machine.minus(count, shape.columns)
     end = machine.plus(x, machine.times(last, size))
 
     def sum_block(number: Value, _carried: Any) -> list[Value]:
-        column = machine.lesser(machine.times(number, shape.columns), last)
         # An address of its own, not an index to one: a multiply-add with its cells is one step.
-        step = machine.times(number, shape.columns * size)
-        sources = [machine.lesser(machine.plus(x, step), end)]
-        for _ in range(1, shape.rows + shape.kernel_rows - 1):
+        cells_at = machine.plus(x, machine.times(number, shape.columns * size))
+        sources = [machine.lesser(cells_at, end)]
+        for _ in range(1, rows):
             sources.append(machine.plus(sources[-1], pitch))
+
+        def add_column(i: Value, sums: Any) -> list[Value]:
+            weights = weights_from(machine.plus(weight, machine.times(i, taps * size)), taps)
+            seen = [machine.plus(source, machine.times(i, step)) for source in sources]
+            return _add_column(machine, shape, sums, seen, weights)
+
         sums = [start] * (shape.rows * VECTORS)
-        for i in range(shape.kernel_columns):
-            for row, source in enumerate(sources):
-                seen = [r for r in range(shape.rows) if 0 <= row - r < shape.kernel_rows]
-                for s in range(VECTORS):
-                    shift = (i * shape.step + s * lanes) * size
-                    cells = machine.load(machine.plus(source, shift))
-                    for r in seen:
-                        factor = weights[i * shape.kernel_rows + row - r]
-                        place = r * VECTORS + s
-                        sums[place] = machine.multiply_add(factor, cells, sums[place])
+        if shape.is_unrolled:
+            for i in range(shape.kernel_columns):
+                seen = [machine.plus(source, i * step) for source in sources]
+                weights = known[i * taps : (i + 1) * taps]
+                sums = _add_column(machine, shape, sums, seen, weights)
+        else:
+            sums = list(machine.loop(machine.number(shape.kernel_columns), sums, add_column))
         place = machine.plus(flags, machine.times(number, shape.columns // 8))
-        place_y = machine.plus(first, column)
-        for r in range(shape.rows):
-            target = machine.plus(machine.load_integer(machine.plus(targets, 8 * r)), place_y)
-            row_sums = sums[r * VECTORS : (r + 1) * VECTORS]
-            if shape.is_exact:
-                numbers = [machine.whole(total) for total in row_sums]
-            else:
-                numbers = [
-                    machine.flag(total, limit, machine.plus(place, s * lanes // 8))
-                    for s, total in enumerate(row_sums)
-                ]
-            machine.store_halves(numbers, 0 if shape.is_exact else 1, target, shape.dtype)
-            place = machine.plus(place, flag_pitch)
+        column = machine.lesser(machine.times(number, shape.columns), last)
+        column = machine.plus(first, column)
+        _store_block(machine, shape, sums, (limit, targets, column, place, flag_pitch))
         return []
 
     blocks = machine.divided(machine.plus(count, shape.columns - 1), shape.columns)

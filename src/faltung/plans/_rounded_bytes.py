@@ -84,8 +84,10 @@ def byte_filter(
 def _by_factors(kernel: Array, task: RoundedTask) -> byte_pictures.PackedBytes | None:
     """The kernel as a column times a row, where it is one and that is less work."""
     rows, columns = kernel.shape
+    if columns == 1:
+        return byte_pictures.pack(kernel[:, 0], np.ones((1, 1)), kernel, task)
     found = factors_of(kernel[None], "float32") if min(rows, columns) > 1 else None
-    if found is None:
+    if found is None or found.values.size != rows + columns:
         return None
-    across, along = np.split(found.values[0], [rows])
+    across, along = np.split(found.values.ravel(), [rows])
     return byte_pictures.pack(across, along[None], kernel, task)
