@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from faltung.plans._factors import factors_of
+from faltung.plans._factors import factors_of, products_of
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 
@@ -120,3 +120,43 @@ def test_kernels_at_the_end_of_the_range_are_left_alone():
     assert factors_of((kernel * 1e-42).astype("f4")[None], "float32") is None
     huge = factors_of((kernel * 1e38).astype("f4")[None], "float32")
     assert huge is None or np.isfinite(huge.values).all()
+
+
+def sums_of(seed, terms, taps):
+    """Kernels that are sums of some products of positive numbers."""
+    rng = np.random.default_rng(seed)
+    parts = [[0.5 + rng.random((2, count)) for count in taps] for _ in range(terms)]
+    return sum(rows[:, :, None] * columns[:, None] for rows, columns in parts)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("terms", "taps"), [(1, (9, 9)), (2, (15, 13)), (3, (21, 25))])
+def test_sums_of_a_few_products_are_found_in_as_few(dtype, terms, taps):
+    kernels = sums_of(0, terms, taps).astype(dtype)
+    found = products_of(kernels, dtype, 3)
+    assert found is not None
+    assert found.values.shape == (2, terms, sum(taps))
+    assert found.values.dtype == dtype
+    assert products_of(kernels, dtype, terms - 1) is None or terms == 1
+    for kernel, values in zip(kernels, found.values, strict=True):
+        products = [product_of(factors, taps) for factors in values]
+        off = np.abs(sum(products) - kernel)
+        sizes = sum(np.abs(product) for product in products)
+        rounding = (sum(taps) + terms) * sizes if terms > 1 else sum(taps) * np.abs(kernel)
+        left = 1.01 * (kernel.size + 2) - 2
+        assert (off / UNIT[dtype] + rounding <= left * np.abs(kernel)).all()
+
+
+def test_terms_that_cancel_are_refused_where_too_little_is_left():
+    kernel = outer(bell(15), bell(15))
+    kernel = kernel - (1 - 1e-4) * kernel[4, 5] * outer(np.ones(15), np.ones(15))
+    assert products_of(kernel[None].astype("f4"), "float32", 3) is None
+    kernel += outer(np.ones(15), np.ones(15))
+    assert products_of(kernel[None].astype("f4"), "float32", 3) is not None
+
+
+def test_sums_that_have_to_be_exact_are_no_sums_of_products():
+    kernel = 64 * outer(np.eye(9)[4], np.eye(9)[4]) - outer(np.ones(9), np.ones(9))
+    assert products_of(kernel[None], "float32", 3) is None
+    assert products_of(kernel[None].astype(int), "float32", 3) is None
+    assert products_of(kernel[None] / 3, "float64", 3) is not None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import faltung as ft
-from faltung.compiled import parallel
+from faltung.compiled import machine, parallel
 from faltung.plans import _rounded_products
 from faltung.plans._recording import recorded
 from faltung.testing import assert_within_bound
@@ -320,3 +320,66 @@ def test_a_report_of_weights_that_are_declined_says_so():
     with recorded() as names:
         ft.Conv(weight)(np.ones((1, 1, 600, 700), "f4"))
     assert names == ["image"]
+
+
+def sharpening(taps, dtype="f4"):
+    """Twice the cell less a Gaussian: a sum of two products, no product."""
+    kernel = -bells(taps, taps)
+    kernel[taps // 2, taps // 2] += 2
+    return kernel.astype(dtype)[None, None]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scale", [1.0, 1e-38])
+def test_sums_of_two_products_keep_the_bound(dtype, scale):
+    rng = np.random.default_rng(7)
+    x = (rng.standard_normal((2, 2, 90, 301)) * scale).astype(dtype)
+    weight = np.concatenate([sharpening(15, dtype), bells(15, 15).astype(dtype)[None, None]], 1)
+    parameters = {"padding": "same", "padding_mode": "reflect"}
+    y, names = runs(ft.conv, x, weight, **parameters, algorithm="low_rank")
+    assert names == ["low_rank"]
+    wide = np.float64 if dtype == "float32" else np.longdouble
+    padded = np.pad(x, ((0, 0), (0, 0), (7, 7), (7, 7)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (15, 15), axis=(2, 3))
+    some = windows[:, :, ::11, ::7].astype(wide)
+    exact = (some * weight[0, :, None, None].astype(wide)).sum(axis=(1, 4, 5))
+    sizes = (abs(some) * abs(weight[0, :, None, None]).astype(wide)).sum(axis=(1, 4, 5))
+    assert_within_bound(y[:, 0, ::11, ::7], exact, sizes, 450)
+
+
+def test_sums_of_products_are_taken_where_they_are_predicted_to_be_quicker():
+    if not machine.has("avx512"):
+        pytest.skip("the prices are those of AVX-512")
+    x = np.random.default_rng(0).standard_normal((1, 1, 1024, 1024)).astype("f4")
+    assert runs(ft.conv, x, sharpening(15))[1] == ["low_rank"]
+    for weight in (sharpening(9), sharpening(101)):  # the ways around are shorter, or very short
+        operator = ft.Conv(weight)
+        assert operator.describe(x.shape).algorithm != "low_rank"
+        _, names = runs(operator, x)
+        assert "low_rank" not in names
+    assert runs(ft.conv, x, sharpening(101), algorithm="low_rank")[1] == ["low_rank"]
+    with ft.reproducible():
+        assert runs(ft.conv, x, sharpening(15))[1] == ["direct"]
+
+
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, 3e38])
+def test_special_values_under_sums_of_products(special):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 1, 200, 200)).astype("f4")
+    x[0, 0, 50, 60] = special
+    weight = sharpening(15)
+    y, names = runs(ft.conv, x, weight, padding="same", algorithm="low_rank")
+    assert names[0] == "low_rank"
+    expected = ft.conv(x, weight, padding="same", algorithm="direct")
+    assert np.array_equal(np.isfinite(y), np.isfinite(expected))
+    assert np.allclose(y, expected, 1e-4, 1e-4, equal_nan=True)
+
+
+def test_normalised_convolution_under_sums_of_products():
+    rng = np.random.default_rng(1)
+    x, mask = rng.standard_normal((300, 310)).astype("f4"), rng.random((300, 310)) > 0.2
+    kernel = sharpening(15)[0, 0]
+    y, names = runs(ft.filter_array, x, kernel, mask=mask)
+    wide = ft.filter_array(x.astype("f8"), kernel.astype("f8"), mask=mask)
+    assert names == ["low_rank"]
+    assert np.allclose(y, wide, 1e-4, 1e-4)

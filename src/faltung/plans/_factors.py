@@ -1,4 +1,4 @@
-"""Kernels as products of one kernel an axis, and whether that is as good as the kernel itself.
+"""Kernels as products of one kernel an axis, or as sums of a few, if that is as good as the kernel.
 
 A product is accepted only where sums made of it keep the promise of the direct sums, element by
 element: with factors a, b of m and n taps the rounding of both passes, m + n units, and what the
@@ -15,18 +15,18 @@ import numpy as np
 
 from faltung.typing import Array
 
-__all__ = ["Factors", "factors_of"]
+__all__ = ["Factors", "factors_of", "products_of"]
 
 DIGITS = {"float32": 24, "float64": 53}
 
 
 class Factors(NamedTuple):
-    """Kernels as products.
+    """Kernels as products, or sums of a few products.
 
     Parameters
     ----------
-    values : array, shape (kernels, sum(taps))
-        One factor an axis, behind each other.
+    values : array, shape (kernels, sum(taps)), of sums (kernels, terms, sum(taps))
+        Of each product one factor an axis, behind each other.
     may_overflow : bool
         Whether a sum along one axis can leave the range of the dtype where the whole does not.
     """
@@ -38,17 +38,28 @@ class Factors(NamedTuple):
 def factors_of(kernels: Array, dtype: str) -> Factors | None:
     """One factor an axis for each kernel, or None where some kernel has none that are good enough.
 
+    The parameters are those of `products_of`.
+    """
+    found = products_of(kernels, dtype, 1)
+    return None if found is None else found._replace(values=found.values[:, 0])
+
+
+def products_of(kernels: Array, dtype: str, most_terms: int) -> Factors | None:
+    """A few products for each kernel, or None where some kernel has none that are good enough.
+
     Parameters
     ----------
     kernels : array, shape (kernels, *taps)
         Finite floats, or integers, whose sums wrap around.
     dtype : {"float32", "float64"}
         The dtype that factors are rounded to and sums are kept in; of integers it does not matter.
+    most_terms : int
+        Products that a kernel of two axes may be the sum of, unless sums of it have to be exact.
     """
     if kernels.dtype.kind in "iu":
         with np.errstate(over="ignore"):
             exact = _whole_factors(kernels)
-        return None if exact is None else Factors(np.concatenate(exact, axis=1), False)
+        return None if exact is None else Factors(np.concatenate(exact, axis=1)[:, None], False)
     whole = _as_whole(kernels, DIGITS[dtype])
     if whole is not None:  # sums of whole numbers are exact, and have to stay so
         scaled, unit = whole
@@ -56,9 +67,61 @@ def factors_of(kernels: Array, dtype: str) -> Factors | None:
         factors = None if exact is None else [part.astype(np.float64) for part in exact]
         if factors is not None:
             factors[-1] = factors[-1] * unit[:, None]
-    else:
-        factors = _real_factors(kernels.astype(np.float64))
-    return None if factors is None else _rounded(kernels, factors, dtype)
+        return None if factors is None else _rounded(kernels, [factors], dtype)
+    factors = _real_factors(kernels.astype(np.float64))
+    found = None if factors is None else _rounded(kernels, [factors], dtype)
+    if found is None and most_terms > 1 and kernels.ndim == 3:
+        found = _sum_of_products(kernels, dtype, most_terms)
+    return found
+
+
+def _room(taps: tuple[int, ...], terms: int = 1) -> float:
+    """Units of each weight that are left of the promise for what its products are off.
+
+    One unit is for the measurement, where long double is no longer than double; one for the bias;
+    and one for what the product of roundings adds to their sum.
+    """
+    return 1.01 * (prod(taps) + 2) - 3 - (sum(taps) if terms == 1 else 0)
+
+
+def _sum_of_products(kernels: Array, dtype: str, most: int) -> Factors | None:
+    """Two products or more, as few as will do; None where there are too many.
+
+    The determinant of a few rows and columns is no larger than what so many products may be off,
+    times the block's size: that refuses most kernels at once. The singular values of the whole
+    tell how many products it takes at least.
+    """
+    taps, side = kernels.shape[1:], most + 1
+    if min(taps) < side:
+        return None
+    middle = (slice((n - side) // 2, (n + side) // 2) for n in taps)
+    block = kernels[:, *middle].astype(np.float64)
+    noise = 2.0 ** -DIGITS[dtype] * (_room(taps, most) + 2.0**side)
+    with np.errstate(all="ignore"):
+        volume = np.sqrt((block * block).sum(axis=(1, 2))) ** side
+        if (np.abs(np.linalg.det(block)) > noise * volume).any():
+            return None
+    matrices = kernels.astype(np.float64)
+    sizes = np.linalg.svd(matrices, compute_uv=False)
+    largest = noise * np.sqrt((sizes * sizes).sum(axis=1))[:, None]
+    for terms in range(max(2, int((sizes > largest).sum(axis=1).max())), side):
+        found = _rounded(kernels, _crosses(matrices, terms), dtype)
+        if found is not None:
+            return found
+    return None
+
+
+def _crosses(matrices: Array, terms: int) -> list[list[Array]]:
+    """Products of the column and the row through the largest element of what is left."""
+    products, rest, every = [], matrices, np.arange(len(matrices))
+    for _ in range(terms):
+        columns, rows = _cross(rest)
+        places = np.abs(rest).reshape(len(rest), -1).argmax(axis=1)
+        pivots = rest.reshape(len(rest), -1)[every, places][:, None]
+        first = columns / np.where(pivots == 0, 1, pivots)
+        products.append([first, rows])
+        rest = rest - first[:, :, None] * rows[:, None]
+    return products
 
 
 def _cross(kernels: Array) -> tuple[Array, Array]:
@@ -138,35 +201,41 @@ def _mean_ratio(matrices: Array, factor: Array, axis: int) -> Array:
     return mean
 
 
-def _rounded(kernels: Array, factors: list[Array], dtype: str) -> Factors | None:
-    """The factors in their dtype, if sums made of them keep the promise."""
-    taps = kernels.shape[1:]
+def _rounded(kernels: Array, products: list[list[Array]], dtype: str) -> Factors | None:
+    """The factors of the products in their dtype, if sums made of them keep the promise."""
+    taps, terms = kernels.shape[1:], len(products)
     # Long double where the sums are double: what the measurement itself is off must not count.
     wide = np.float64 if dtype == "float32" else np.longdouble
-    scaled = _balanced(factors, taps)
+    unit, room = 2.0 ** -DIGITS[dtype], _room(taps, terms)
+    total = sizes = np.zeros((), wide)
+    values, may_overflow = [], terms > 1
     with np.errstate(all="ignore"):
-        rounded = [factor.astype(dtype) for factor in scaled]
-        product = rounded[0].astype(wide)
-        for factor in rounded[1:]:
-            axes = (len(factor), *(1,) * (product.ndim - 1), -1)
-            product = product[..., None] * factor.reshape(axes)
+        for factors in products:
+            rounded = [factor.astype(dtype) for factor in _balanced(factors, taps, terms)]
+            product = rounded[0].astype(wide)
+            for factor in rounded[1:]:
+                axes = (len(factor), *(1,) * (product.ndim - 1), -1)
+                product = product[..., None] * factor.reshape(axes)
+            total, sizes = total + product, sizes + np.abs(product)
+            values.append(np.concatenate(rounded, axis=1))
+            may_overflow = may_overflow or _may_overflow(rounded)
         exact = kernels.astype(wide)
-        off = np.abs(np.subtract(product, exact))
-    # One unit for the measurement, where long double is no longer than double; one for the bias;
-    # and one for what the product of roundings adds to their sum.
-    left = 1.01 * (prod(taps) + 2) - sum(taps) - 3
-    if left <= 0 or not (off <= left * 2.0 ** -DIGITS[dtype] * np.abs(exact)).all():
+        off = np.abs(total - exact)
+        if terms > 1:  # which may cancel: each is rounded as its own size has it
+            off = off + (sum(taps) + terms) * unit * sizes
+    if room <= 0 or not (off <= room * unit * np.abs(exact)).all():
         return None
-    return Factors(np.concatenate(rounded, axis=1), _may_overflow(rounded))
+    return Factors(np.stack(values, axis=1), may_overflow)
 
 
-def _balanced(factors: list[Array], taps: tuple[int, ...]) -> list[Array]:
+def _balanced(factors: list[Array], taps: tuple[int, ...], terms: int) -> list[Array]:
     """The factors with powers of two moved among them, so that underflow is as harmless as ever.
 
     Each pass loses at most half of the smallest number a tap, times the weights of later passes.
-    With m taps and then n, whose weights sum to s, that is (m s + n) / 2, of m n that are allowed.
+    With m taps and then n, whose weights sum to s, that is (m s + n) / 2, of m n that are allowed
+    for all terms together.
     """
-    if all((factor == np.rint(factor)).all() for factor in factors):
+    if terms == 1 and all((factor == np.rint(factor)).all() for factor in factors):
         return factors  # whole numbers lose nothing at all
     scaled, exponents = [], np.zeros(len(factors[0]), np.int64)
     for factor in factors[:-1]:  # what a pass gives is no larger than its cells, rounding included
@@ -174,7 +243,7 @@ def _balanced(factors: list[Array], taps: tuple[int, ...]) -> list[Array]:
         scaled.append(np.ldexp(factor, -own[:, None]))
         exponents = exponents + own
     last = np.ldexp(factors[-1], exponents[:, None])
-    _, own = np.frexp(np.abs(last).sum(axis=1) / taps[-1])
+    _, own = np.frexp(2 ** (terms - 1) * np.abs(last).sum(axis=1) / taps[-1])
     excess = np.maximum(own, 0)[:, None]  # unless later weights then are too large
     return [np.ldexp(scaled[0], excess), *scaled[1:], np.ldexp(last, -excess)]
 

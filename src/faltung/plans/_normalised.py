@@ -67,11 +67,14 @@ def sum_valid(
         return None  # beyond the borders NaN is a value
     magnitudes = magnitudes_of(weight, problem.dtype)
     best = 0.0  # time of the best one that accepts the weights
-    for algorithm, seconds in zip(plan.candidates, plan.seconds, strict=True):
+    for place, (algorithm, seconds) in enumerate(
+        zip(plan.candidates, plan.seconds, strict=True), 1
+    ):
         if best and seconds > MOST_TIMES * best:
             break
+        others = plan._replace(candidates=plan.candidates[place:], seconds=plan.seconds[place:])
         packed = algorithm.prepare(problem, Operands(weight))
-        if packed is None:
+        if packed is None or not _select.is_best(problem, algorithm, packed, others):
             continue
         best = best or seconds
         if algorithm is fft and (rest := _transform(problem, weight, x, missing, y)) is not None:
@@ -79,7 +82,7 @@ def sum_valid(
         if algorithm not in (image, low_rank):
             continue
         other = algorithm.prepare(problem, Operands(magnitudes))
-        if other is not None:
+        if other is not None and _select.is_best(problem, algorithm, other, others):
             record(algorithm.name)
             if not _run(problem, (packed, other), x, missing, limits_of(magnitudes), y):
                 return []

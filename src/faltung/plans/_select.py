@@ -105,6 +105,10 @@ REFUSED = "refused"
 """Where a problem keeps why the algorithm asked for cannot do it, and which ones could."""
 
 
+CLEARLY = 0.8
+"""Of the next one's time, where weights make an algorithm dearer: predictions are that far off."""
+
+
 class Plan(NamedTuple):
     """The algorithms that can do a problem, best first, and why the others do not run.
 
@@ -228,6 +232,7 @@ def prepare(
     if operands.weight is not None:
         _resources.require_array(operands.weight.shape, problem.dtype, "the packed weight")
     for place, algorithm in enumerate(plan.candidates, 1):
+        others = plan._replace(candidates=plan.candidates[place:], seconds=plan.seconds[place:])
         key = (algorithm.name, problem.dtype)
         if kept is not None and key in kept:
             prepared = kept[key]
@@ -235,11 +240,23 @@ def prepare(
             prepared = algorithm.prepare(problem, operands)
             if kept is not None:
                 kept[key] = prepared
-        if prepared is not None:
-            others = plan._replace(candidates=plan.candidates[place:])
+        if prepared is not None and is_best(problem, algorithm, prepared, others):
             following = partial(prepare, problem, others, operands, kept)
             return Prepared(algorithm, prepared, following)
     raise AssertionError("the last candidate accepts everything")
+
+
+def is_best(problem: Problem, algorithm: Algorithm, prepared: Any, others: Plan) -> bool:
+    """Whether an algorithm stays the quickest with what it made of the weights.
+
+    One that is not the quickest by shape has been asked for, or found by measuring.
+    """
+    predict = getattr(algorithm, "seconds_prepared", None)
+    if predict is None or not others.seconds or algorithm.name == problem.recipe.algorithm:
+        return True
+    next_one = others.seconds[0]
+    is_quicker = predict(problem, prepared) <= CLEARLY * next_one
+    return bool(is_quicker or algorithm.seconds(problem) > next_one)
 
 
 def reads_weights(plan: Plan) -> bool:

@@ -1,11 +1,12 @@
-"""The low-rank plan: kernels that are a product of one kernel an axis, summed axis after axis.
+"""The low-rank plan: kernels that are products of one kernel an axis, summed axis after axis.
 
-A kernel of k×k taps is then 2k multiply-adds an output, not k². Whether it is such a product is a
-matter of its values: `supports` tells by shape where it would pay, `prepare` looks at the weights
-and declines what `_factors` finds no good factors for. Special values need no care: where a
-weight is not zero neither is a factor of it, and a factor of zero makes the NaN of an infinity in
-the same outputs as the zeros of its row or column. Only a sum along one axis that overflows, where
-the whole does not, is another matter: then the plan declines its result.
+A kernel of k×k taps is then 2k multiply-adds an output, not k², or as often that as it is the sum
+of products. Whether it is one is a matter of its values: `supports` tells by shape where it would
+pay, `prepare` looks at the weights and declines what `_factors` finds no good factors for. Special
+values need no care: where a weight is not zero neither is a factor of it, and a factor of zero
+makes the NaN of an infinity in the same outputs as the zeros of its row or column. Only a sum along
+one axis that overflows, where the whole does not, and terms of an infinity with opposite signs are
+another matter: then the plan declines its result.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from faltung.compiled import _jit, low_rank
+from faltung.compiled.task import DirectTask
 from faltung.errors import OptionError
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
 from faltung.plans._converting import CONVERTED_BYTES, run_converted
-from faltung.plans._factors import factors_of
+from faltung.plans._factors import products_of
 from faltung.plans._pictures import has_colours, joins, make_task, task_of
 from faltung.plans._problem import Operands, Problem
 from faltung.plans._rules import WeightedSum
@@ -39,6 +41,7 @@ __all__ = [
     "reads_weights",
     "run",
     "seconds",
+    "seconds_prepared",
     "shortcut",
     "supports",
     "workspace",
@@ -51,6 +54,8 @@ MOST_CHANNELS = 4
 """Channels and filters of a group; of more of them hardly all kernels are products."""
 LEAST_SAVED = 2_000_000
 """Multiply-adds that factors have to save: finding them takes a fraction of a millisecond."""
+MOST_TERMS = 3
+"""Products that a kernel may be the sum of."""
 MOST_KERNELS = 4096
 """Kernels that are looked at; of more of them hardly all are products."""
 
@@ -143,21 +148,36 @@ def prepare(problem: Problem, operands: Operands) -> low_rank.PackedFactors | No
     assert task.sums is not None, task.dtype
     taps = [axis.kernel for axis in task.axes]
     kernels = weight.reshape(-1, *(taps[1:] if taps[0] == 1 else taps))
-    factors = factors_of(kernels if is_whole else kernels.astype(task.sums.dtype), task.sums.dtype)
+    kernels = kernels if is_whole else kernels.astype(task.sums.dtype)
+    factors = products_of(kernels, task.sums.dtype, _most_terms(task))
     if factors is None:
         if problem.recipe.algorithm == name:
             raise OptionError(
                 f"algorithm {name!r} cannot do this: a kernel of weight {weight.shape} is no "
-                "product of one kernel an axis, or not to the last digit",
+                "product of one kernel an axis, nor a sum of a few, or not to the last digit",
                 "Pass algorithm=None, which takes the way that suits the weights",
             )
         return None
     bias = operands.bias
     if bias is not None:
         bias = np.ascontiguousarray(bias, problem.dtype)
-    values = factors.values.reshape(len(weight), -1, factors.values.shape[1])
+    values = factors.values.reshape(len(weight), -1, factors.values.shape[2])
     packed = low_rank.pack(values, task, bias, checks=factors.may_overflow)
     return packed._replace(is_joined=has_colours(cast("Axes", problem.recipe.axes)))
+
+
+def _most_terms(task: DirectTask) -> int:
+    """Products that a kernel may be the sum of, by its taps: more of them are slower than all."""
+    _, axis_h, axis_w = task.axes
+    passes = axis_h.kernel + 2 * axis_w.kernel
+    return max(1, min(MOST_TERMS, prod(axis.kernel for axis in task.axes) // (2 * passes)))
+
+
+def seconds_prepared(problem: Problem, packed: low_rank.PackedFactors) -> float:
+    """The predicted time of a call with factors that were found."""
+    terms = packed.weights.shape[1] // problem.recipe.channels
+    work = cost(problem)
+    return _cost.seconds(name, work._replace(flops=terms * work.flops))
 
 
 def shortcut(
