@@ -31,7 +31,7 @@ _LEAST_TAPS, _NARROW_TAPS, _NARROW = 256, 144, 28
 _LEAST_LANES_USED = 0.75
 _BLOCK_WORDS = 64
 _L1_BYTES = 40 << 10  # of the staged cells of a chunk, beside weights
-_L2_BYTES = 512 << 10  # of those cells and the sums of a box
+_L2_BYTES = 256 << 10  # of those cells and the sums of a box
 _JOB_CYCLES = 4000  # that handing out a job costs, waiting at the end included
 _TILE_CYCLES = 40  # beside its taps: what is set up for a tile and added at the end of a chunk
 _CHUNK_CYCLES = 500  # of a chunk of channels, to find out about its rows
@@ -114,7 +114,7 @@ def suits(channels: int, filters: int, axes: tuple[Axis, Axis, Axis], row: Lanes
         kernel_taps > 1
         and channels * kernel_taps >= least
         and filters >= _LEAST_LANES_USED * round_up(filters, row.rows)
-        and kernel_taps * row.rows * row.element.size <= 2 * _L2_BYTES
+        and kernel_taps * row.rows * row.element.size <= 4 * _L2_BYTES
     )
 
 
