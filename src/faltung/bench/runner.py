@@ -24,8 +24,10 @@ __all__ = ["SYSTEM_CLOCK", "Clock", "Timing", "best_quarter", "take_turns", "wai
 
 BLOCK = 0.01
 """Seconds of a block: hundreds of short calls, or one long one."""
+WARMING = 0.004
+"""Seconds of calls before a block, of one at least."""
 PAUSE = 0.002
-MOST_PAUSES = 25
+MOST_PAUSES = 100
 SPINNING = 0.2
 """Processors in use during a pause from which on somebody is said to be spinning."""
 FEWEST, MOST = 3, 40
@@ -116,7 +118,7 @@ def take_turns(
 
 
 def wait_for_quiet(clock: Clock = SYSTEM_CLOCK) -> None:
-    """Sleep until no thread of this process spins any more, 50 ms at most."""
+    """Sleep until no thread of this process spins any more, 0.2 s at most: NumPy's take 0.14."""
     for _ in range(MOST_PAUSES):
         start, used = clock.now(), clock.cpu()
         clock.sleep(PAUSE)
@@ -137,7 +139,7 @@ def _cost(run: Callable[[], Any], known: float | None, clock: Clock) -> float:
 def _blocks_in(share: float, cost: float) -> int:
     """How many blocks a contender has whose calls take `cost` seconds."""
     fewest = 1 if cost > 2 * TOO_LONG else FEWEST
-    return max(fewest, min(MOST, int(share / (2 * cost + BLOCK + 2 * PAUSE))))
+    return max(fewest, min(MOST, int(share / (2 * cost + WARMING + BLOCK + 2 * PAUSE))))
 
 
 def _turns(wanted: Mapping[str, int]) -> Iterator[str]:
@@ -150,9 +152,16 @@ def _turns(wanted: Mapping[str, int]) -> Iterator[str]:
 
 
 def _block(run: Callable[[], Any], cost: float, clock: Clock) -> float:
-    """Seconds a call in one block; the call before it brings caches and threads back."""
+    """Seconds a call in one block, after calls that bring caches, threads and clocks back.
+
+    Processors that slept while a predecessor's threads came to rest need a few milliseconds for it:
+    whoever follows a library that spins for long would pay for that library.
+    """
     if cost < TOO_LONG:
+        start = clock.now()
         run()
+        while clock.now() - start < WARMING:
+            run()
     start, calls = clock.now(), 0
     while (passed := clock.now() - start) < BLOCK or not calls:
         # As many calls between two looks at the clock as take a tenth of the block.

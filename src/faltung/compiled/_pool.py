@@ -7,7 +7,12 @@ OWNER       the token of the call that has the pool, 0 when it is free
 EPOCH       counts calls; idle workers watch it, first spinning, then asleep
 GATE        ``limit << 32 | entered << 16 | inside``: a worker enters by raising the two counts in
             one step while fewer than ``limit - 1`` have entered; `entered + 1` is its thread number
-NEXT        the next job number, taken by atomic addition
+NEXT        of each range of jobs, how many have been taken, by atomic addition
+
+Every thread has a range of jobs of its own, which are neighbours, and helps with the other ranges
+when that is done. So the cells that a thread reads and writes in one call are those of the call
+before: they are still in the caches of its core (1×1 64→64 on 64² in float64 took 1.5 times as long
+when threads took the next job of all, whichever it was).
 
 A call writes the description of its work, opens the gate, raises EPOCH, wakes sleepers and works
 itself as thread 0. When the jobs are used up it closes the gate (limit 0) and waits until nobody is
@@ -62,10 +67,11 @@ __all__ = ["MOST_THREADS", "Pool", "is_supported", "run_range"]
 MOST_THREADS = 1024
 
 # Byte offsets in the control block. 128 bytes: CPUs fetch cache lines in pairs.
-_OWNER, _EPOCH, _GATE, _NEXT, _SLEEPERS = 0, 128, 256, 384, 512
+_OWNER, _EPOCH, _GATE, _SLEEPERS = 0, 128, 256, 512
 _FUNCTION, _ARGUMENTS, _JOBS = 640, 648, 656
-_CPU, _WAITING, _STOP, _SPIN, _TIMEOUT = 664, 768, 896, 904, 912
-_BYTES = 1024
+_CPU, _RANGES, _WAITING, _STOP, _SPIN, _TIMEOUT = 664, 672, 768, 896, 904, 912
+_NEXT, _NEXT_STEP, _MOST_RANGES = 1024, 128, 64
+_BYTES = _NEXT + _MOST_RANGES * _NEXT_STEP
 
 _ENTER = 0x1_0001  # one more entered, one more inside
 _INSIDE = 0xFFFF
@@ -100,15 +106,17 @@ def _run_range(function, arguments, thread, first, last):  # type: ignore[no-unt
 def _work(control, thread):  # type: ignore[no-untyped-def]
     """Take and run jobs until there are none or, for the caller, a slice is over."""
     function, arguments = load(control + _FUNCTION), load(control + _ARGUMENTS)
-    jobs = load(control + _JOBS)
+    jobs, ranges = load(control + _JOBS), load(control + _RANGES)
     mxcsr = get_mxcsr()
     set_mxcsr(MXCSR)
-    start = cycles()
-    status = _DONE
-    while True:
-        job = add(control + _NEXT, 1)
-        if job >= jobs:
-            break
+    start, status = cycles(), _DONE
+    number, left = thread % ranges, ranges
+    while left > 0:
+        taken = control + _NEXT + number * _NEXT_STEP
+        job = number * jobs // ranges + add(taken, 1)
+        if job >= (number + 1) * jobs // ranges:
+            number, left = (number + 1) % ranges, left - 1
+            continue
         call_job(function, thread, arguments, job)
         if thread == 0:
             if cycles() - start > _SLICE:
@@ -200,7 +208,10 @@ def _advance(control, token, function, arguments, jobs, limit):  # type: ignore[
         store(control + _ARGUMENTS, arguments.ctypes.data)
         store(control + _JOBS, jobs)
         store(control + _CPU, current_cpu())
-        store(control + _NEXT, 0)
+        ranges = min(limit, jobs, _MOST_RANGES)
+        store(control + _RANGES, ranges)
+        for number in range(ranges):
+            store(control + _NEXT + number * _NEXT_STEP, 0)
         swap(control + _GATE, limit << 32)
         add(control + _EPOCH, 1)
         if load(control + _SLEEPERS) != 0:
@@ -217,7 +228,8 @@ def _abandon(control, token):  # type: ignore[no-untyped-def]
     Without a look at Python in between: a signal a millisecond must not end the wait.
     """
     if load(control + _OWNER) == token:
-        swap(control + _NEXT, load(control + _JOBS))
+        for number in range(load(control + _RANGES)):
+            swap(control + _NEXT + number * _NEXT_STEP, load(control + _JOBS))
         while _leave(control) != _DONE:
             pass
 
