@@ -3,7 +3,7 @@
 Contenders take turns as in `faltung bench`, which compares faltung with other libraries. Threads of
 NumPy's OpenBLAS spin for 0.14 s after a product, which is waited out, or told to take less:
 
-    OPENBLAS_THREAD_TIMEOUT=18 python benchmarks/compiled.py [--threads 2] [--rounds 24] [--json FILE]
+    OPENBLAS_THREAD_TIMEOUT=18 python benchmarks/compiled.py [--threads 2] [--rounds 24] [--json F]
 """
 
 from __future__ import annotations

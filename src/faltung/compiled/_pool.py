@@ -208,7 +208,8 @@ def _advance(control, token, function, arguments, jobs, limit):  # type: ignore[
         store(control + _ARGUMENTS, arguments.ctypes.data)
         store(control + _JOBS, jobs)
         store(control + _CPU, current_cpu())
-        ranges = min(limit, jobs, _MOST_RANGES)
+        ranges = min(limit, jobs)
+        ranges = min(ranges, _MOST_RANGES)
         store(control + _RANGES, ranges)
         for number in range(ranges):
             store(control + _NEXT + number * _NEXT_STEP, 0)
