@@ -60,10 +60,14 @@ test-browser: $(VENV)/.test
 test-peers: $(VENV)/.peers
 	$(PYTEST) -n 2 -m "peers"
 
+LAYERS := dense pointwise stem "small maps" depthwise grouped 1-D 3-D tiny float64
+PICTURES := pictures "large kernels" "uint8 pictures" volumes signals "missing cells" \
+  "volume 256x256x256 9x9x9" "volume 256x256x256 9x9x9 Gaussian"
 # Threads of NumPy's OpenBLAS spin for 0.14 s after a product; 2^18 cycles are 0.1 ms.
 bench: export OPENBLAS_THREAD_TIMEOUT := 18
 bench: $(VENV)/.bench
-	$(BIN)/faltung bench --json benchmarks/results/bench.json --chart docs/images/bench.png
+	$(BIN)/faltung bench $(LAYERS) --runs 3 --json benchmarks/results/bench.json --chart docs/images/bench.png
+	$(BIN)/faltung bench $(PICTURES) --json benchmarks/results/pictures.json --chart docs/images/pictures.png
 	$(BIN)/python benchmarks/compiled.py --json benchmarks/results/compiled.json
 	$(BIN)/python benchmarks/start_up.py --json benchmarks/results/start_up.json
 	$(BIN)/python benchmarks/ladder.py --json benchmarks/results/ladder.json --chart docs/images/ladder.png --page
