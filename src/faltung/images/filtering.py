@@ -11,6 +11,7 @@ import numpy as np
 from faltung._door import door
 from faltung._plain import as_scalar_of, window_padding
 from faltung.classes import Conv
+from faltung.config import current_settings
 from faltung.errors import DTypeError, OptionError, ShapeError, WindowError
 from faltung.geometry.arguments import as_ints
 from faltung.geometry.border import canonical_mode
@@ -129,9 +130,11 @@ def filter_image(
     }
     bank = weights.astype(working)[None, None]
     whole: Filter | None = None
+    # Small pictures are rounded from sums of their own order: so are parts of large ones then.
+    is_reproducible = current_settings().reproducible
     if working == target == picture.dtype and window["stride"][1] == 1 and picture.size:
         whole = _pixel_filter(picture, bank, window)
-    elif working == np.float64 and target == picture.dtype and picture.size:
+    elif working == np.float64 and target == picture.dtype and picture.size and not is_reproducible:
         whole = _rounding_filter(picture, bank[0, 0], window)
     if whole is not None and (filtered := whole(picture)) is not None:
         if key is not None and picture is image:
