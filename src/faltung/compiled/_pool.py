@@ -11,8 +11,7 @@ NEXT        of each range of jobs, how many have been taken, by atomic addition
 
 Every thread has a range of jobs of its own, which are neighbours, and helps with the other ranges
 when that is done. So the cells that a thread reads and writes in one call are those of the call
-before: they are still in the caches of its core (1×1 64→64 on 64² in float64 took 1.1 times as long
-when threads took the next job of all, whichever it was).
+before: they are still in the caches of its core.
 
 A call writes the description of its work, opens the gate, raises EPOCH, wakes sleepers and works
 itself as thread 0. When the jobs are used up it closes the gate (limit 0) and waits until nobody is
