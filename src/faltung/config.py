@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from itertools import product
 from typing import NamedTuple
 
 from faltung.errors import FaltungError, OptionError, shown
@@ -40,9 +41,13 @@ class Settings(NamedTuple):
     reproducible: bool
 
 
+_SETTINGS = {key: Settings(*key) for key in product(PRECISIONS, (False, True))}
+"""All there are: making one takes twice as long as looking it up, which every call does."""
+
+
 def current_settings() -> Settings:
     """The settings that hold here and now."""
-    return Settings(_local_precision.get() or _default_precision, _reproducible.get())
+    return _SETTINGS[_local_precision.get() or _default_precision, _reproducible.get()]
 
 
 def check_precision(precision: object) -> str:

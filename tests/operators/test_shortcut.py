@@ -176,3 +176,17 @@ def test_memory_does_not_grow_with_shapes():
     for width in range(64, 200):
         operator(np.ones((1, 8, 8, width), "f4"))
     assert len(operator._shortcuts) <= 64
+
+
+def test_calls_of_older_kinds_between_those_of_the_newest():
+    """Same shape and other strides, same bytes and another dtype, another shape, and back."""
+    operator = ft.Conv(normal(8, 8, 3, 3), padding=1)
+    x = normal(1, 8, 16, 16)
+    others = [x.transpose(0, 1, 3, 2), x.view("int32"), x[:, :, :9], normal(1, 8, 16, 16, seed=3)]
+    expected = [ft.conv2d(each, operator.weight, padding=1) for each in (x, *others)]
+    for _ in range(3):
+        for each, wanted in zip((x, *others), expected, strict=True):
+            for _ in range(2):
+                result = operator(each)
+                assert result.dtype == wanted.dtype
+                np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=1e-4)

@@ -46,7 +46,7 @@ def key_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...] 
     if is_recording():
         return None
     parts: list[Any] = [current_settings(), _tuned.changes, len(args), *kwargs]
-    for value in (*args, *kwargs.values()):
+    for value in args + tuple(kwargs.values()):
         kind = type(value)
         if kind is np.ndarray:
             parts += (value.shape, value.dtype, value.strides)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from faltung.compiled import _jit, image
+from faltung.compiled.entry import hold
 from faltung.geometry.stencil import SlidingAxis
 from faltung.plans import _cost
 from faltung.plans._compiler import LEAST_MACS, missing_compiler
@@ -116,8 +117,7 @@ def shortcut(
     if problem.recipe.is_blank or has_colours(axes):
         return None
     run_kind = image.runner(task_of(problem), x, y, packed.has_bias)
-    weights, biases = packed.weights, packed.biases
-    return lambda x, y: not run_kind(x, y, weights, biases)
+    return hold(run_kind, packed.weights, packed.biases)
 
 
 def packing_shortcut(
