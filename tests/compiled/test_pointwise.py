@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from direct_oracle import axis, compute, random_values, reference, shapes_of
-from faltung.compiled import gathering, parallel
+from faltung.compiled import gathering, machine, parallel
 from faltung.compiled.call import prepare, steps_of
 from faltung.compiled.direct import Axis, DirectTask
 from faltung.compiled.pointwise import multiply_box
@@ -93,13 +93,14 @@ def test_gathered_inputs_give_the_bits_of_staged_ones(dtype, monkeypatch):
     for axes in tasks:
         task = DirectTask(2, 1, 3, 9, (ONE, *axes), dtype, fill=2)
         x, weight = (random_values(rng, shape, dtype) for shape in shapes_of(task)[:2])
-        x = np.ascontiguousarray(x[..., ::-1])[..., ::-1]
-        gathered = compute(task, x, weight)
+        turned = np.ascontiguousarray(x[..., ::-1])[..., ::-1]
+        gathered = [compute(task, each, weight) for each in (x, turned)]
         with monkeypatch.context() as patch:
             patch.setattr(call, "has_short_rows", lambda *_: False)
             patch.setattr(direct, "runner_of", call.runner_of.__wrapped__)
             patch.setattr(call, "prepare", call.prepare.__wrapped__)
-            assert np.array_equal(compute(task, x, weight), gathered)
+            staged = compute(task, x, weight)
+        assert all(np.array_equal(each, staged) for each in gathered)
 
 
 def test_gathering_means_in_python_what_it_does_compiled():
@@ -115,12 +116,38 @@ def test_gathering_means_in_python_what_it_does_compiled():
     assert np.array_equal(target, expected)
 
 
-def test_short_rows_are_gathered_and_long_ones_are_not():
-    row = find_row("float32")
-    for size, is_short in [(8, True), (14, True), (60, False)]:
-        task = DirectTask(1, 1, 3, 9, (ONE, axis(size, 3, 1, 1, 1, 1), axis(size, 3)), "float32")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_runs_stage_what_a_gather_stages(dtype):
+    """In Python's words; where cells lie apart there are no runs."""
+    size, lanes, rng = np.dtype(dtype).itemsize, 8, np.random.default_rng(0)
+    source = rng.standard_normal(60).astype(dtype)
+    fill, target = np.full(1, -7, dtype), np.zeros(3 * lanes, dtype)
+    # Runs that end in the middle of a vector, from a place before the array too; then none.
+    cells = np.concatenate([np.arange(-3, 5), np.arange(20, 24), np.arange(40, 44), np.full(8, -1)])
+    table = np.where(cells < 0, gathering._OUTSIDE, cells * size)
+    runs = gathering.run_table(table, size, lanes)
+    assert runs is not None
+    assert runs[0] == 2
+    expected = np.where(cells < 0, -7, source[np.maximum(cells, 0)])
+    for make, places in ((gathering._gatherer, table), (gathering._run_loader, runs)):
+        target[...] = 0
+        addresses = (each.ctypes.data for each in (target, source, places))
+        make(dtype, lanes)(*addresses, 3, fill.ctypes.data)
+        assert np.array_equal(target, expected)
+    assert gathering.run_table(table[::-1].copy(), size, lanes) is None
+
+
+@pytest.mark.skipif(not machine.has("avx2"), reason="vectors of four cells gain nothing by runs")
+def test_short_rows_go_by_a_table_and_long_ones_do_not():
+    """By runs without a stride, by a gather with one."""
+    lanes = find_row("float32").element.lanes
+    runs, gather = (
+        make("float32", lanes) for make in (gathering.run_stage, gathering.gather_stage)
+    )
+    rows = stage("float32", "float32", False)
+    for size, stride, used in [(8, 1, runs), (14, 1, runs), (16, 3, gather), (60, 1, rows)]:
+        axes = (ONE, axis(size, 3, 1, 1, 1, 1), axis(size, 3, stride))
+        task = DirectTask(1, 1, 3, 9, axes, "float32")
         x_shape, _, y_shape = shapes_of(task)
         words = prepared(task, np.zeros(x_shape, "f4"), np.zeros(y_shape, "f4")).words
-        job = gathering.gather_stage("float32", row.element.lanes) if is_short else None
-        used = job or stage("float32", "float32", False)
         assert words[gathering.at.STAGE] == used.address or not used.address

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from faltung.compiled import words
 from faltung.compiled._jit import Job
 from faltung.compiled.entry import Call, Runner, make_runner
-from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
+from faltung.compiled.gathering import has_short_rows, stage_by_table
 from faltung.compiled.lanes_schedule import LanesSchedule
 from faltung.compiled.memory import address_of
 from faltung.compiled.microkernel import AHEAD
@@ -186,10 +186,8 @@ def prepare(
     is_last = has_channels_last(sums, x_steps)
     is_same = sums.memory == sums.dtype and sums.parts == 1
     if is_same and not is_last and has_short_rows(shape.axes, schedule):
-        lanes = row.element.lanes
-        table = gather_table(shape.axes, schedule, x_steps[2:], lanes)
-        call[words.GATHER_TABLE], call[words.GATHER_VECTORS] = keep(table), len(table) // lanes
-        stage_job = gather_stage(sums.dtype, lanes)
+        stage_job, table, vectors = stage_by_table(shape.axes, schedule, x_steps[2:], row.element)
+        call[words.GATHER_TABLE], call[words.GATHER_VECTORS] = keep(table), vectors
     else:
         stage_job = stage(sums.memory, sums.dtype, is_last)
     job, tile_jobs = convolve_box, row.columns
