@@ -289,7 +289,7 @@ def test_an_edit_in_an_imported_module_is_seen(tmp_path, monkeypatch):
     monkeypatch.setattr(_cache, "_STARTED", time.time() + 1000)
 
     def stamp():
-        _cache._source_and_imports.cache_clear()
+        _cache._source.cache_clear()
         return _cache.source_stamp(tmp_path / "kernels.py")
 
     before = stamp()
@@ -305,7 +305,8 @@ def test_an_edit_in_an_imported_module_is_seen(tmp_path, monkeypatch):
         now = stamp()
         assert (now != before) == matters, name
         before = now
-    _cache._source_and_imports.cache_clear()
+    _cache._source.cache_clear()
+    _cache._module_file.cache_clear()
 
 
 def test_what_is_edited_while_running_is_not_kept(directory, monkeypatch):
@@ -330,13 +331,13 @@ def test_an_older_file_put_in_place_while_running_is_seen(tmp_path, monkeypatch)
 
 
 def test_the_imports_of_the_real_files_are_found():
-    files, _ = set(), None
-    waiting = [Path(_cache.__file__).with_name("parallel.py")]
+    files, waiting = set(), [str(Path(_cache.__file__).with_name("parallel.py"))]
     while waiting:
-        path = waiting.pop()
-        files.add(path.name)
-        waiting += [new for new in _cache._source_and_imports(path)[1] if new.name not in files]
-    assert {"_pool.py", "_atomics.py", "_jit.py", "machine.py", "errors.py"} <= files
+        file = waiting.pop()
+        files.add(file)
+        waiting += _cache._source(file).imported - files
+    names = {Path(file).name for file in files}
+    assert {"_pool.py", "_atomics.py", "_jit.py", "machine.py", "errors.py"} <= names
 
 
 def test_code_without_a_file_is_not_kept(directory):
