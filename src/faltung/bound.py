@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any, ClassVar, NamedTuple, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, cast
 
 import numpy as np
 
-from faltung import report
 from faltung._case import Case
 from faltung._held import bits_of, frozen, held_copies, shown_operands, shown_value
 from faltung.config import Settings, current_settings
@@ -27,18 +26,19 @@ from faltung.plans import _resources, _select, _tuned
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Shape
 
+if TYPE_CHECKING:
+    from faltung.report import Report
+
 __all__ = ["Operator"]
 
 KEPT = 64
 """Input shapes for which an operator keeps its plan."""
 
 WIDE: dict[str, Any] = {
-    "f": np.float64,
-    "V": np.float64,
+    **dict.fromkeys("fV", np.float64),
     "c": np.complex128,
-    "i": np.int64,
+    **dict.fromkeys("ib", np.int64),
     "u": np.uint64,
-    "b": np.int64,
 }
 """What the textbook loops compute in, by kind of the result."""
 
@@ -59,8 +59,8 @@ class Operator(Faces):
     """
 
     __slots__ = (
-        *("_kept", "_last", "_newest", "_operands", "_packed", "_parameters", "_settings"),
-        "_shortcuts",
+        *("_kept", "_last", "_newest", "_operands", "_packed", "_parameters"),
+        *("_settings", "_shortcuts"),
     )
 
     name: ClassVar[str] = ""
@@ -123,8 +123,7 @@ class Operator(Faces):
             if kind is not None and kind not in self._shortcuts:
                 if len(self._shortcuts) >= KEPT:
                     self._shortcuts.clear()
-                short = bound_shortcut(ready.bound, ready.prepared, array)
-                self._shortcuts[kind] = short
+                self._shortcuts[kind] = short = bound_shortcut(ready.bound, ready.prepared, array)
                 object.__setattr__(self, "_newest", (*kind, short))
             return y
         except FaltungError as error:
@@ -136,7 +135,7 @@ class Operator(Faces):
         """The shape of the result for an input of this shape, without computing it."""
         return self._bound_to_shape(input_shape, None).shape
 
-    def describe(self, input_shape: Shape, dtype: DTypeLike | None = None) -> report.Report:
+    def describe(self, input_shape: Shape, dtype: DTypeLike | None = None) -> Report:
         """Sizes, costs and the plan for an input of this shape, without computing anything.
 
         Parameters
@@ -146,12 +145,12 @@ class Operator(Faces):
         dtype : dtype, optional
             Of the data; by default that of the weights, or float32.
         """
+        from faltung.report import describe  # which loads what writes tables and pages
+
         bound = self._bound_to_shape(input_shape, dtype)
         operands = tuple(self._specs(None).values())
         data = Spec("x", tuple(input_shape), bound.problem.input_dtype)
-        return report.describe(
-            type(self).__name__, bound, operands, data, self._plan_for_weights(bound)
-        )
+        return describe(type(self).__name__, bound, operands, data, self._plan_for_weights(bound))
 
     def _plan_for_weights(self, bound: Bound) -> _select.Plan | None:
         """The plan for the weights that are held, where their values decide too."""

@@ -15,16 +15,17 @@ from faltung._plotted import Plotted
 from faltung.coverage import coverage
 from faltung.draw.face import Drawn
 from faltung.errors import FaltungError
-from faltung.explanation import Explanation, explain
 from faltung.matrix import matrix
 from faltung.operators._arrays import as_array
-from faltung.report import Report
 from faltung.stream import Stream
 from faltung.typing import Array, ArrayLike, DTypeLike, IndexArray, Shape
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import LinearOperator
+
+    from faltung.explanation import Explanation
+    from faltung.report import Report
 
 __all__ = ["Faces"]
 
@@ -191,6 +192,8 @@ class Faces(Drawn, Plotted):
         <BLANKLINE>
           sum of 3 products  16
         """
+        from faltung.explanation import explain
+
         x = as_array(x, "x")
         return explain(self._case(x.shape, x.dtype), x, index)
 
