@@ -161,7 +161,7 @@ def test_the_address_of_a_job_can_be_called():
     assert "ret" in write.assembly()
 
 
-def test_a_job_can_keep_its_loops_as_they_are():
+def test_a_job_can_keep_its_loops_as_they_are_and_its_functions_apart():
     import ctypes
 
     def write(_thread, arguments, count):
@@ -169,14 +169,15 @@ def test_a_job_can_keep_its_loops_as_they_are():
             store(arguments + 8 * i * i, i + 1)
 
     kind = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 3)
-    jobs = [_jit.job(unrolled=unrolled)(write) for unrolled in (False, True)]
+    efforts = {"level": 2, "unrolled": False}, {"unrolled": False}, {"level": 2}, {}
+    jobs = [_jit.job(**effort)(write) for effort in efforts]
     for job in jobs:
         cells = np.zeros(101, np.int64)
         kind(job.address)(0, cells.ctypes.data, 11)
         assert cells[np.arange(11) ** 2].tolist() == list(range(1, 12))
         assert np.count_nonzero(cells) == 11
-    few, many = (len(job.assembly().splitlines()) for job in jobs)
-    assert few < many
+    few, as_few, many, as_many = (len(job.assembly().splitlines()) for job in jobs)
+    assert few == as_few < many == as_many
 
 
 def test_one_signature_and_no_other():
