@@ -42,6 +42,7 @@ from typing import Any, TypeVar, overload
 from faltung.compiled import _cache, _entry, _native, machine
 from faltung.compiled._identity import identify
 from faltung.compiled._log import warn_once
+from faltung.compiled._native import Effort
 from faltung.compiled._translate import translate
 from faltung.compiled._values import UntranslatableError, parse
 from faltung.errors import OptionError
@@ -145,7 +146,7 @@ class _Compiled:
     """A Python function and, once somebody needs it, its compiled form."""
 
     _native: Any = None
-    _unrolled = True
+    _effort = Effort()
 
     def __init__(self, python: FunctionType, signature: str, flags: Iterable[str], key: str):
         unknown = set(flags) - FLAGS
@@ -206,7 +207,7 @@ class _Compiled:
             with contextlib.suppress(RuntimeError):  # whatever it is, compiling is the cure
                 return _native.address_of(symbol, code)
         text = self._text(with_entry=isinstance(self, Kernel))
-        code = _native.compile_object(text, unrolled=self._unrolled)
+        code = _native.compile_object(text, self._effort)
         if file:
             _cache.write(file, code)
         return _native.address_of(symbol, code)
@@ -254,7 +255,7 @@ class Kernel(_Compiled):
         """The machine code as text, compiled anew."""
         available()
         try:
-            return _native.assembly(self._text(with_entry=False))
+            return _native.assembly(self._text(with_entry=False), self._effort)
         except UntranslatableError:
             from faltung.compiled import _numba
 
@@ -265,9 +266,9 @@ class Kernel(_Compiled):
 class Job(_Compiled):
     """A compiled ``(thread, arguments, job)`` with an address; see `job`."""
 
-    def __init__(self, python: FunctionType, flags: Iterable[str], key: str, unrolled: bool):
+    def __init__(self, python: FunctionType, flags: Iterable[str], key: str, effort: Effort):
         super().__init__(python, _JOB_SIGNATURE, flags, key)
-        self._unrolled = unrolled
+        self._effort = effort
 
     @property
     def address(self) -> int:
@@ -296,7 +297,7 @@ class Job(_Compiled):
         """The machine code as text, compiled anew."""
         available()
         try:
-            return _native.assembly(self._text(with_entry=False), unrolled=self._unrolled)
+            return _native.assembly(self._text(with_entry=False), self._effort)
         except UntranslatableError:
             return str(self._callback(cached=False)._library.get_asm_str())
 
@@ -359,7 +360,7 @@ def kernel(
 def job(python: Callable[[int, int, int], None], /) -> Job: ...
 @overload
 def job(
-    *, flags: Iterable[str] = (), key: str = "", unrolled: bool = True
+    *, flags: Iterable[str] = (), key: str = "", level: int = 3, unrolled: bool = True
 ) -> Callable[[Callable[[int, int, int], None]], Job]: ...
 def job(
     python: Callable[[int, int, int], None] | None = None,
@@ -367,16 +368,16 @@ def job(
     *,
     flags: Iterable[str] = (),
     key: str = "",
-    unrolled: bool = True,
+    **effort: Any,
 ) -> Any:
     """Compile the decorated ``(thread, arguments, job)`` when its address is first needed.
 
-    Where `unrolled` is false, LLVM repeats no bodies of loops: of a kernel of many loops that
-    takes most of the time of compiling, and loops over vectors gain nothing.
+    Where `unrolled` is false, LLVM repeats no bodies of loops, which is most of the work with many
+    of them; on a `level` below 3 it copies fewer functions to where they are called.
     """
     if python is not None:
-        return Job(_as_function(python), flags, key, unrolled)
-    return lambda function: Job(_as_function(function), flags, key, unrolled)
+        return Job(_as_function(python), flags, key, Effort())
+    return lambda function: Job(_as_function(function), flags, key, Effort(**effort))
 
 
 _Meaning = TypeVar("_Meaning", bound=Callable[..., Any])

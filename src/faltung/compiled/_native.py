@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["address_of", "assembly", "compile_object", "target_key"]
+__all__ = ["Effort", "address_of", "assembly", "compile_object", "target_key"]
 
 
 @cache
@@ -48,27 +48,34 @@ def _linker() -> Any:
     return _binding().create_lljit_compiler(_machine(target_key()), use_jit_link=False)
 
 
-def _optimised(text: str, *, unrolled: bool) -> tuple[Any, Any]:
+class Effort(NamedTuple):
+    """What LLVM does for speed: its level, 3 at most, and whether it repeats bodies of loops."""
+
+    level: int = 3
+    unrolled: bool = True
+
+
+def _optimised(text: str, effort: Effort) -> tuple[Any, Any]:
     llvm, machine = _binding(), _machine(target_key())
     module = llvm.parse_assembly(text)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options = llvm.create_pipeline_tuning_options(speed_level=effort.level)
     options.loop_vectorization = options.slp_vectorization = True
-    options.loop_unrolling = unrolled
+    options.loop_unrolling = effort.unrolled
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(module, passes)
     return machine, module
 
 
-def compile_object(text: str, *, unrolled: bool = True) -> bytes:
-    """The object file of a module of LLVM, which may unroll loops."""
-    machine, module = _optimised(text, unrolled=unrolled)
+def compile_object(text: str, effort: Effort) -> bytes:
+    """The object file of a module of LLVM."""
+    machine, module = _optimised(text, effort)
     return bytes(machine.emit_object(module))
 
 
-def assembly(text: str, *, unrolled: bool = True) -> str:
+def assembly(text: str, effort: Effort) -> str:
     """The same as text."""
-    machine, module = _optimised(text, unrolled=unrolled)
+    machine, module = _optimised(text, effort)
     return str(machine.emit_assembly(module))
 
 
