@@ -117,7 +117,8 @@ def _cut_of(task: DirectTask, sums: SumType) -> _Cut:
     row, channels = row_of(task), sums.parts * task.channels
     if isinstance(row, LanesRow):
         cut = lanes.schedule_of(task, sums, row)
-        staged = cut.jobs * channels * cut.plane_size
+        parts = -(-cut.blocks // cut.blocks_a_part)
+        staged = cut.jobs // parts * channels * cut.plane_size
         return _Cut(cut.jobs, cut.workspace, cut.lane_use, staged)
     schedule, shape = schedule_of(task, sums, row, None, None)
     # Strides that do not join keep rows apart and inputs from being read where they lie.

@@ -20,7 +20,7 @@ from faltung.compiled.call import (
     tap_offsets,
 )
 from faltung.compiled.entry import Call, Runner, make_runner
-from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
+from faltung.compiled.gathering import has_short_rows, stage_by_table
 from faltung.compiled.lanes_schedule import LanesRow, LanesSchedule, cells_of, make_schedule
 from faltung.compiled.lanes_store import store_pixels
 from faltung.compiled.lanes_taps import needed_rows, tap_tables
@@ -30,7 +30,7 @@ from faltung.compiled.packing import pack_fill, packing_of
 from faltung.compiled.schedule import Shape
 from faltung.compiled.staging import has_channels_last, stage
 from faltung.compiled.storing import finish
-from faltung.compiled.sweep import convolve_box, enter_box
+from faltung.compiled.sweep import enter_box
 from faltung.compiled.task import DirectTask, SumType, is_short
 
 __all__ = ["runner_of", "schedule_of"]
@@ -67,7 +67,7 @@ def _words_of(
 ) -> tuple[NDArray[np.int64], list[NDArray[Any]], LanesSchedule]:
     """The words of a kind of call and the arrays that they point to; compiles what it needs."""
     shape, schedule = _shape_of(task, sums), schedule_of(task, sums, row)
-    call, arrays = np.zeros(at.CALL_WORDS[-1] + 1, np.int64), []
+    call, arrays = np.zeros(at.STAMPED + at.STAMPS, np.int64), []
     element = row.element
     size, kind, tile = element.size, element.dtype, schedule.tile
 
@@ -75,25 +75,25 @@ def _words_of(
         arrays.append(np.ascontiguousarray(values, dtype))
         return int(arrays[-1].ctypes.data)
 
-    axes = tuple(map(cells_of, task.axes))
-    put_axes(call, (axes[0], axes[1], axes[2]), schedule, x_steps, y_steps, keep)
+    axis_d, axis_h, axis_w = map(cells_of, task.axes)
+    axes = axis_d, axis_h, axis_w
+    put_axes(call, axes, schedule, x_steps, y_steps, keep)
     is_relu = task.is_relu and element.is_float
     least = -np.inf if element.is_float else 0
     is_same = sums.memory == sums.dtype and sums.parts == 1
     item = np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize
     is_last = has_channels_last(sums, x_steps)
-    stage_job = stage(sums.memory, sums.dtype, is_last)
-    if is_same and not is_last and has_short_rows((axes[0], axes[1], axes[2]), schedule):
-        table = gather_table((axes[0], axes[1], axes[2]), schedule, x_steps[2:], element.lanes)
-        call[words.GATHER_TABLE] = keep(table)
-        call[words.GATHER_VECTORS] = len(table) // element.lanes
-        stage_job = gather_stage(sums.dtype, element.lanes)
+    if is_same and not is_last and has_short_rows(axes, schedule):
+        stage_job, table, vectors = stage_by_table(axes, schedule, x_steps[2:], element)
+        call[words.GATHER_TABLE], call[words.GATHER_VECTORS] = keep(table), vectors
+    else:
+        stage_job = stage(sums.memory, sums.dtype, is_last)
     counts = [-(-axis.outputs // box) for axis, box in zip(task.axes, schedule.box, strict=True)]
     filled, taps = schedule.blocks * row.rows, prod(axis.kernel for axis in task.axes)
     rest, offsets = tile._replace(vectors=1), tap_offsets(schedule, size)
     is_whole = schedule.chunks.taps == schedule.chunks.channels * taps
     needed = needed_rows(task.axes[1], task.fill, is_whole)
-    kernel = axes[0].kernel, axes[1].kernel, axes[2].kernel
+    kernel = axis_d.kernel, axis_h.kernel, axis_w.kernel
     tables = tap_tables(offsets, kernel, element.vector_size, needed is not None)
     for index, value in {
         words.BATCH: task.batch,
@@ -117,7 +117,6 @@ def _words_of(
         words.CHUNK_CHANNELS: schedule.chunks.channels,
         words.CHUNK_TAPS: schedule.chunks.taps,
         words.KERNEL: taps,
-        words.GROUP_CHANNELS: schedule.group_channels,
         words.ROWS: shape.rows,
         words.BLOCKS_ALL: schedule.blocks,
         words.BLOCKS_A_PART: schedule.blocks_a_part,
@@ -140,7 +139,7 @@ def _words_of(
         words.SCRATCH_AT: schedule.scratch_at,
         words.STAGED_AT: schedule.staged_at,
         words.SCRATCH_KEEPS: schedule.kept_size if schedule.keeps_blocks else 0,
-        words.ENTER: address_of(at.enter_lanes),
+        words.ENTER: address_of(enter_box),
         words.STAGE: address_of(stage_job),
         words.SWEEP: address_of(at.sweep_lanes),
         words.WIDE: _strip_of(tile, row),
@@ -153,12 +152,10 @@ def _words_of(
         tiles.STORE: address_of(store_pixels(element)),
         tiles.TAP_STEPS: keep(tables),
         tiles.TAPS_SIZE: tables[0].nbytes,
-        tiles.KERNEL_ROWS: axes[1].kernel,
+        tiles.KERNEL_ROWS: axis_h.kernel,
         tiles.SKIPS: keep(needed) if needed is not None else 0,
         at.TURNED_PITCH: schedule.turned_pitch,
         at.RUNS_AT: schedule.runs_at,
-        at.ALL_BOXES: task.batch * task.groups * prod(counts),
-        at.ENTER_BOX: address_of(enter_box),
     }.items():
         call[index] = value
     return call, arrays, schedule
@@ -178,7 +175,7 @@ def runner_of(
     call, arrays, schedule = _words_of(task, sums, row, has_bias, x_steps, y_steps)
     is_alone = is_short(task.macs, task.moved_numbers)
     item = np.dtype("uint16" if sums.memory == "bfloat16" else sums.memory).itemsize
-    kind = Call(convolve_box, call, schedule.jobs, schedule.workspace, is_alone, item)
+    kind = Call(at.convolve_lanes, call, schedule.jobs, schedule.workspace, is_alone, item)
     packing = None
     if packs:
         channels, rows = sums.parts * task.channels, sums.parts * task.filters

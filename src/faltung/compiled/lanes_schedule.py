@@ -22,7 +22,7 @@ from faltung.compiled.schedule import (
     round_up,
 )
 from faltung.compiled.simd import Element
-from faltung.compiled.staged_cut import UNEVEN, even_parts, most_macs
+from faltung.compiled.staged_cut import even_parts, most_macs
 
 __all__ = ["LanesRow", "LanesSchedule", "cells_of", "find_lanes_row", "make_schedule", "suits"]
 
@@ -30,11 +30,14 @@ _LEAST_TAPS, _NARROW_TAPS, _NARROW = 256, 144, 28
 """Products of a sum that pay for turning the sums round; fewer where rows are that narrow."""
 _LEAST_LANES_USED = 0.75
 _BLOCK_WORDS = 64
-_L1_BYTES = 40 << 10  # of the staged cells of a chunk, beside weights
-_L2_BYTES = 256 << 10  # of those cells and the sums of a box
-_JOB_CYCLES = 4000  # that handing out a job costs, waiting at the end included
+_L2_BYTES = 768 << 10  # of the staged cells and the sums of a job
+_JOB_CYCLES = 1000  # that handing out a job costs
+_UNEVEN = 0.35  # of a job, that threads wait at the end: they are not equally fast
+_LINE_CYCLES, _FAR_LINE_CYCLES = 6, 12  # of a cache line that is staged, from L2 or beyond it
+_NEAR_BYTES = 1 << 20  # of an input that stays in L2
+_CELL_BYTES = 10  # a cycle, of cells from L2
 _TILE_CYCLES = 40  # beside its taps: what is set up for a tile and added at the end of a chunk
-_CHUNK_CYCLES = 500  # of a chunk of channels, to find out about its rows
+_CHUNK_CYCLES = 100  # of a chunk of channels
 _TURN_CYCLES = 110  # of a block of as many pixels and channels as a vector has lanes
 _WEIGHT_BYTES = 16  # a cycle, of weights that come for each box from L2 or beyond it
 
@@ -105,16 +108,21 @@ def find_lanes_row(dtype: str) -> LanesRow | None:
 def suits(channels: int, filters: int, axes: tuple[Axis, Axis, Axis], row: LanesRow) -> bool:
     """Whether a convolution belongs here.
 
-    Where a kernel has one tap the input is read where it lies, and sums of few products do not pay
-    for being turned round.
+    Where a kernel has one tap the input is read where it lies; where it has one column, cells are
+    used too few times in wide rows; sums of few products do not pay for being turned round.
     """
     kernel_taps = prod(axis.kernel for axis in axes)
-    least = _NARROW_TAPS if axes[2].outputs <= _NARROW else _LEAST_TAPS
+    is_narrow = axes[2].outputs <= _NARROW
+    least = _NARROW_TAPS if is_narrow else _LEAST_TAPS
+    # All channels of one run of pixels are staged at least.
+    staged = channels * kernel_taps * row.tiles[0][1] * axes[2].stride * row.element.size
     return (
         kernel_taps > 1
+        and (axes[2].kernel > 1 or is_narrow)
         and channels * kernel_taps >= least
         and filters >= _LEAST_LANES_USED * round_up(filters, row.rows)
-        and kernel_taps * row.rows * row.element.size <= 4 * _L2_BYTES
+        and kernel_taps * row.rows * row.element.size <= 1 << 20
+        and staged <= MOST_WORKSPACE // 2
     )
 
 
@@ -131,7 +139,6 @@ class LanesSchedule(NamedTuple):
     box: tuple[int, int, int]  # the same in outputs
     tile: LanesTile
     chunks: Chunks
-    group_channels: int  # staged at once
     blocks: int
     blocks_a_part: int
     plane_size: int
@@ -151,15 +158,19 @@ class LanesSchedule(NamedTuple):
     box_pixels: int = 0
 
 
+def _tap_cycles(sums: int) -> float:
+    """What a tap of a tile takes: two multiply-adds a cycle; a sum waits four for itself."""
+    return max(sums / 2, 4) + (0.35 if sums == 28 else 0.9)
+
+
 def _best_tile(shape: Shape, row: LanesRow) -> LanesTile:
     """The tile that covers the planes in the fewest cycles."""
     depth, height, width = (max(1, axis.outputs) for axis in shape.axes)
     vectors = min(row.vectors, -(-shape.rows // row.rows))
 
     def cycles(tile: tuple[int, int]) -> float:
-        # Two multiply-adds, two loads a cycle; a sum waits four cycles for itself.
         runs, columns = tile
-        a_tap = max(runs * columns * vectors / 2, 4) + 0.9
+        a_tap = _tap_cycles(runs * columns * vectors)
         return depth * height * -(-width // columns) / runs * a_tap
 
     runs, columns = min(row.tiles, key=cycles)
@@ -180,10 +191,15 @@ class _Cutter:
         self.taps = _taps(shape)
         self.chunks = chunks_of(shape.channels, self.taps)
         self.blocks = -(-shape.rows // row.rows)
+        cells = prod(axis.length for axis in shape.axes)
+        self.is_near = shape.channels * cells * self.size < _NEAR_BYTES
 
     def layouts(self, box: tuple[int, int, int]) -> tuple[AxisLayout, AxisLayout, AxisLayout]:
         """All cells from first to last, or for each tap its own where taps are far apart."""
-        beyond = (0, 0, self.tile.columns - 1)
+        columns, width = self.tile.columns, max(1, self.shape.axes[2].outputs)
+        # Pixels that fill up the last run of a row, of a whole box or of the last one.
+        rows = (box[2], (width - 1) % max(1, box[2]) + 1)
+        beyond = (0, 0, max(-row % columns for row in rows))
         layouts = []
         for axis, outputs, more in zip(self.shape.axes, box, beyond, strict=True):
             # Beyond the strides of a box: the rest of the kernel, and pixels that fill up tiles.
@@ -239,24 +255,29 @@ class _Cutter:
         depth, height, width = self.cells(box)
         tile, lanes, channels = self.tile, self.row.element.lanes, self.shape.channels
         copies = prod(len(layout.starts) for layout in self.layouts(box))
-        staging = channels * (80 * copies + depth * height * (20 + 6 * width / lanes))
-        staging += channels / self.chunks.channels * _CHUNK_CYCLES
+        line = _LINE_CYCLES if self.is_near else _FAR_LINE_CYCLES
+        staging = channels * (80 * copies + depth * height * (20 + line * width / lanes))
         blocks = -(-self.blocks // parts) / tile.vectors
         pieces = channels * self.taps / self.chunks.taps
-        a_tile = channels * self.taps * (tile.sums / 2 + 0.9)
+        a_tile = channels * self.taps * _tap_cycles(tile.runs * tile.columns * tile.vectors)
         a_tile += pieces * (2.5 * tile.sums + _TILE_CYCLES)
         turned = box[0] * box[1] * -(-box[2] // lanes) * tile.vectors
         summing = -(-self.runs(box) // tile.runs) * a_tile
-        # Cells that do not stay in L1 come from L2 for each block of rows, or from beyond it.
-        cells = self.chunks.channels * self.plane_size(box)
+        # What does not stay in L2 comes from beyond it for each block of rows.
+        cells = channels * self.plane_size(box)
         sums = blocks * tile.vectors * self.kept_size(box) if pieces > 1 else 0
-        summing *= 1 + 0.08 * min(1, max(0, cells / _L1_BYTES - 1))
         summing *= 1 + 0.25 * min(2, max(0, (cells + sums) / _L2_BYTES - 1))
         weights = channels * self.taps * tile.pixel_size / _WEIGHT_BYTES
-        job = staging + blocks * (summing + weights + turned * _TURN_CYCLES) + _JOB_CYCLES
-        jobs = self.count(box) * parts
-        rounds = [(threads, -(-jobs // threads) + UNEVEN) for threads in self.shape.threads]
-        return sum(threads * count * job for threads, count in rounds) + jobs
+        # Each part reads all cells once more into L1.
+        job = blocks * (summing + weights + turned * _TURN_CYCLES)
+        job += cells / _CELL_BYTES + pieces * _CHUNK_CYCLES + _JOB_CYCLES
+        boxes = self.count(box)
+        jobs = boxes * parts
+        cycles = 0.0
+        for threads in self.shape.threads:
+            staged = -(-boxes // threads) * staging
+            cycles += threads * (staged + (-(-jobs // threads) + _UNEVEN) * job)
+        return cycles + jobs
 
     def boxes(self) -> Iterator[tuple[int, int, int]]:
         """Boxes worth weighing, larger ones first."""
@@ -296,8 +317,8 @@ def make_schedule(shape: Shape, row: LanesRow) -> LanesSchedule:
 def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSchedule:
     tile, size, row = cutter.tile, cutter.size, cutter.row
     blocks_a_part = round_up(-(-cutter.blocks // parts), tile.vectors)
-    group, plane = cutter.chunks.channels, cutter.plane_size(box)
-    keeps_blocks, kept_size = group < cutter.shape.channels, cutter.kept_size(box)
+    plane, channels = cutter.plane_size(box), cutter.shape.channels
+    keeps_blocks, kept_size = cutter.chunks.channels < channels, cutter.kept_size(box)
     panel_at = 8 * _BLOCK_WORDS
     turned_pitch = round_up(box[2], row.rows) * size
     runs_at = panel_at + round_up(row.rows * turned_pitch, 64)
@@ -306,7 +327,7 @@ def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSch
     # Whole vectors of the last pixels are turned round.
     slack = row.rows * tile.pixel_size
     staged_at = scratch_at + round_up(kept * kept_size + slack, 64)
-    workspace = staged_at + group * plane + row.element.vector_size
+    workspace = staged_at + channels * plane + row.element.vector_size
     strides = [axis.stride for axis in cutter.shape.axes]
     in_cells = tuple(outputs * stride for outputs, stride in zip(box, strides, strict=True))
     return LanesSchedule(
@@ -315,7 +336,6 @@ def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSch
         box=box,
         tile=tile,
         chunks=cutter.chunks,
-        group_channels=group,
         blocks=cutter.blocks,
         blocks_a_part=blocks_a_part,
         plane_size=plane,

@@ -1,7 +1,9 @@
 """The sweep over a box whose tiles have output channels in their lanes.
 
-It takes the place of `sweep.sweep_box` in the job of the direct convolution. Cells are staged as
-they are, so the words of the axes count cells: a box of n outputs has n times the stride of them.
+A box is staged whole, with all channels. Its jobs, each for a part of the output channels, follow
+each other on one thread, which stages the box for the first of them only: so jobs are small, and
+threads that are not equally fast end at the same time. Cells are staged as they are, so the words
+of the axes count cells: a box of n outputs has n times the stride of them.
 """
 
 from __future__ import annotations
@@ -11,26 +13,42 @@ from faltung.compiled import words as at
 from faltung.compiled._jit import job
 from faltung.compiled.memory import invoke, put_word, word
 
-__all__ = ["CALL_WORDS", "enter_lanes", "sweep_lanes"]
+__all__ = ["CALL_WORDS", "STAMPS", "convolve_lanes"]
 
 CALL_WORDS = (
-    STRIDE_D, STRIDE_H, STRIDE_W, VECTORS, REST, TURNED_PITCH, RUNS_AT, ALL_BOXES, ENTER_BOX,
-) = range(tile.CALL_WORDS[-1] + 1, tile.CALL_WORDS[-1] + 10)  # fmt: skip
+    STRIDE_D, STRIDE_H, STRIDE_W, VECTORS, REST, TURNED_PITCH, RUNS_AT, STAMPED,
+) = range(tile.CALL_WORDS[-1] + 1, tile.CALL_WORDS[-1] + 9)  # fmt: skip
 """Words of the call behind those of `words.DIRECT_WORDS` and `lanes_tile`.
 
 Strides of the outputs in cells; vectors of a tile; the strip with one vector, for a last odd one;
-the pitch of the tile that results may be stored to; where the distances of runs are in a thread's
-workspace; how many boxes there are, and the job that finds out where one is.
+the bytes from row to row of what is turned round; where the distances of runs are in a thread's
+workspace; and, from the last on, for each thread the number of the box it has staged, from 1 on.
 """
+STAMPS = 64
+"""Threads that have such a word; others stage for each job."""
 
 _AXIS_D, _AXIS_H, _AXIS_W = (8 * (at.AXES + axis * at.AXIS_SIZE) for axis in range(3))
 
 
 @job
-def enter_lanes(block: int, call: int, number: int) -> None:
-    """Enter a box: all boxes with a part of the output channels first, whose weights stay in L2."""
-    boxes, parts = word(call, ALL_BOXES), word(call, at.PARTS_O)
-    invoke(word(call, ENTER_BOX), block, call, number % boxes * parts + number // boxes)
+def convolve_lanes(thread: int, call: int, number: int) -> None:
+    """One job of the pool: a part of the output channels of a box."""
+    block = word(call, at.WORKSPACE) + thread * word(call, at.WORKSPACE_STEP)
+    invoke(word(call, at.ENTER), block, call, number)
+    box, stamp = number // word(call, at.PARTS_O) + 1, call + 8 * (STAMPED + thread)
+    channels, together = word(call, at.CHANNELS), word(call, at.CHUNK_CHANNELS)
+    if thread >= STAMPS or word(stamp, 0) != box:
+        put_word(block, at.CHANNEL, 0)
+        put_word(block, at.CHANNEL_END, channels)
+        invoke(word(call, at.STAGE), block, call, 0)
+        place_runs(block, call, 0)
+        if thread < STAMPS:
+            put_word(stamp, 0, box)
+    for first in range(0, channels, together):
+        put_word(block, at.CHANNEL, first)
+        put_word(block, at.CHANNEL_END, min(channels, first + together))
+        put_word(block, at.SCRATCH, block + word(call, at.SCRATCH_AT))
+        invoke(word(call, at.SWEEP), block, call, 0)
 
 
 @job
@@ -82,15 +100,15 @@ def place_runs(block: int, call: int, _number: int) -> None:
 
 @job
 def sweep_lanes(block: int, call: int, _number: int) -> None:
-    """All outputs of the box, from the channels that are staged; stored after the last of them."""
+    """All outputs of the box, from a chunk of channels; stored after the last of them."""
     axis_d, axis_h, axis_w = call + _AXIS_D, call + _AXIS_H, call + _AXIS_W
-    place_runs(block, call, 0)
     lanes, size, scratch = word(call, at.BLOCK_ROWS), word(call, at.SIZE), word(block, at.SCRATCH)
     y = word(block, at.BOX_Y)
     y += word(block, at.BOX_D) // word(call, STRIDE_D) * word(axis_d, at.Y_STEP)
     y += word(block, at.BOX_H) // word(call, STRIDE_H) * word(axis_h, at.Y_STEP)
     y += word(block, at.BOX_W) // word(call, STRIDE_W) * word(axis_w, at.Y_STEP)
-    put_word(block, at.TILE_X, block + word(call, at.STAGED_AT))
+    staged = word(call, at.STAGED_AT) + word(block, at.CHANNEL) * word(call, at.PLANE_SIZE)
+    put_word(block, at.TILE_X, block + staged)
     put_word(block, at.TILE_Y, y)
     put_word(block, at.TILE_PITCH, word(call, TURNED_PITCH))
     number, end = word(block, at.BOX_BLOCK), word(block, at.BOX_BLOCK) + word(block, at.BOX_BLOCKS)
