@@ -2,6 +2,7 @@
 
 Every measurement is a process of its own with a cache directory of its own. The seconds are those
 of the first call alone, without the import of faltung; reported is the best and the median round.
+Python's own bytecode, which installing writes, is there every time: a run before them leaves it.
 
 Calls "after a first one" follow one of another plan (the largest of windows), which has loaded the
 compiler's library and made the pool of threads: what is left is a plan's own compilation, or with a
@@ -68,10 +69,14 @@ print(first[0] - rest[0], first[1] - rest[1], "numba" in sys.modules)
 """
 
 
-def first_call(call: str, is_after: bool, cache: str) -> tuple[float, float, bool]:
+def first_call(
+    call: str, is_after: bool, cache: str | Path, bytecode: Path
+) -> tuple[float, float, bool]:
     """Seconds and CPU seconds of the first call in a new process, and whether it loads Numba."""
-    environment = {**os.environ, "FALTUNG_CACHE_DIR": cache}
-    code = FIRST_CALL.replace("CALL", f"ft.{call}").replace("AFTER", str(is_after))
+    environment = {**os.environ, "FALTUNG_CACHE_DIR": str(cache)}
+    environment["PYTHONPYCACHEPREFIX"] = str(bytecode)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    code = FIRST_CALL.replace("CALL", call).replace("AFTER", str(is_after))
     command = [sys.executable, "-c", code]
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     seconds, cpu_seconds, has_numba = told.stdout.split()
@@ -81,12 +86,16 @@ def first_call(call: str, is_after: bool, cache: str) -> tuple[float, float, boo
 def measure(rounds: int) -> list[dict[str, Any]]:
     """One row for each case and state of the cache; the cases take turns."""
     seen: dict[tuple[str, str], list[tuple[float, float, bool]]] = {}
-    for _ in range(rounds):
-        for name, (call, is_after) in CASES.items():
-            with tempfile.TemporaryDirectory(prefix="faltung-start-up-") as cache:
-                for state in ("cold", "warm"):
-                    row = first_call(call, is_after, cache)
-                    seen.setdefault((name, state), []).append(row)
+    with tempfile.TemporaryDirectory(prefix="faltung-start-up-") as folder:
+        bytecode = Path(folder, "bytecode")
+        all_calls = "; ".join(f"ft.{call}" for call, _ in CASES.values())
+        first_call(all_calls, True, Path(folder, "all"), bytecode)
+        for _ in range(rounds):
+            for name, (call, is_after) in CASES.items():
+                with tempfile.TemporaryDirectory(dir=folder) as cache:
+                    for state in ("cold", "warm"):
+                        row = first_call(f"ft.{call}", is_after, cache, bytecode)
+                        seen.setdefault((name, state), []).append(row)
     return [
         {
             "case": name,
