@@ -77,6 +77,14 @@ def sums() -> Iterator[Problem]:
         yield conv(2 * groups, 2 * groups, 3, 28, 28, groups=groups)
         yield conv(6 * groups, 6 * groups, 3, 28, 28, groups=groups)
         yield conv(groups, groups, 3, 56, 56, groups=groups, stride=2)
+    for size in (9, 14, 28):
+        for groups in (8, 32):
+            yield conv(16 * groups, 16 * groups, 3, size, size, groups=groups)
+            yield conv(16 * groups, 16 * groups, 3, size, size, groups=groups, stride=2)
+    yield conv(32, 32, 5, 28, 28)
+    yield conv(256, 256, 3, 14, 14)
+    yield conv(64, 128, 3, 112, 112)
+    yield conv(64, 64, 3, 8, 14, 14)
     yield conv(64, 64, 3, 56, 56)
     yield conv(64, 64, 11, 56, 56)
     yield conv(512, 512, 3, 7, 7)
@@ -248,11 +256,11 @@ def main() -> None:
         arguments.json.write_text(json.dumps([row._asdict() for row in rows], indent=1))
     print_rows(rows)
     print(f"\nprices on {machine.isa()}:")
-    for algorithm in _select.ALGORITHMS:
-        own = [row for row in rows if row.algorithm == algorithm.name]
+    for name in sorted(_cost.PRICES):
+        own = [row for row in rows if (row.cost.prices or row.algorithm) == name]
         if own:
             price, off = fitted(own)
-            print(f'    "{algorithm.name}": Price({price.call:.2g}, {price.flop:.2g}, '
+            print(f'    "{name}": Price({price.call:.2g}, {price.flop:.2g}, '
                   f"{price.byte:.2g}),  # {len(own)} problems, off by {off:.2f}")  # fmt: skip
 
 

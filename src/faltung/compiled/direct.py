@@ -55,6 +55,8 @@ class Facts(NamedTuple):
         The share of the multiply-adds in whole vectors and whole tiles that is wanted.
     staged_bytes : int
         Cells that are staged, by all jobs together.
+    has_channels_in_lanes : bool
+        Whether tiles have output channels in their lanes (`lanes`), not pixels.
     """
 
     variant: str
@@ -65,6 +67,7 @@ class Facts(NamedTuple):
     refusal: str
     lane_use: float = 1.0
     staged_bytes: int = 0
+    has_channels_in_lanes: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -91,6 +94,7 @@ def facts(task: DirectTask) -> Facts:
         refusal,
         cut.lane_use,
         cut.staged_bytes,
+        isinstance(row, LanesRow),
     )
 
 

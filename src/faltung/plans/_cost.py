@@ -43,12 +43,15 @@ class Cost(NamedTuple):
         The share of the vectors' lanes that do work which is wanted.
     calls : float
         How often the fixed price of a call is due.
+    prices : str
+        Under which name its prices are found; an empty string for that of the algorithm.
     """
 
     flops: float
     bytes: float
     lane_use: float = 1.0
     calls: float = 1.0
+    prices: str = ""
 
 
 class Price(NamedTuple):
@@ -62,6 +65,7 @@ class Price(NamedTuple):
 # By algorithm and the least level; a level without prices has those of the next lower one. Measured
 # with `FALTUNG_MAX_ISA=avx512 python benchmarks/cost.py`, avx2 and generic likewise, on one core
 # of an Emerald Rapids server; predictions are off by a factor of 1.07 (phases) to 1.4 (ordering).
+# "direct lanes" are those of "direct" with output channels in the lanes (`lanes_schedule.suits`).
 # Operations of "fft" are on pairs of numbers of eight bytes. A call of "direct" was fitted to 5.2 µs
 # on avx512, to which many large layers add; where the call is nearly all there is, on maps of 8×8,
 # it takes 0.1 µs longer than one of "image": 8 channels to 8 filters are 0.7 µs quicker there.
@@ -70,22 +74,27 @@ PRICES: dict[str, dict[str, Price]] = {
     "direct": {
         "generic": Price(4.7e-06, 5.5e-11, 1.2e-10),
         "avx2": Price(4.6e-06, 2.1e-11, 1.2e-10),
-        "avx512": Price(3.9e-06, 1.4e-11, 6.9e-11),
+        "avx512": Price(1.9e-06, 8.7e-12, 4e-11),
+    },
+    "direct lanes": {
+        "generic": Price(4.7e-06, 5.5e-11, 1.2e-10),
+        "avx2": Price(4.6e-06, 2.1e-11, 1.2e-10),
+        "avx512": Price(2.3e-06, 7.9e-12, 4.2e-11),
     },
     "fft": {
         "generic": Price(0.00022, 7.9e-11, 4.4e-10),
         "avx2": Price(0.00028, 5.9e-11, 2e-10),
-        "avx512": Price(0.00026, 4.7e-11, 1.6e-10),
+        "avx512": Price(0.00013, 2.7e-11, 5.2e-11),
     },
     "image": {
         "generic": Price(6.5e-06, 4.6e-11, 7.2e-11),
         "avx2": Price(5.5e-06, 1.7e-11, 6.2e-11),
-        "avx512": Price(3.7e-06, 1.2e-11, 4.3e-11),
+        "avx512": Price(3.2e-06, 8.3e-12, 3e-11),
     },
     "low_rank": {
         "generic": Price(3.1e-05, 5.1e-11, 9.2e-11),
         "avx2": Price(2.8e-05, 1.7e-11, 1.3e-10),
-        "avx512": Price(1.9e-05, 1.7e-11, 9.1e-11),
+        "avx512": Price(1.2e-05, 9.5e-12, 5.1e-11),
     },
     "morphology": {
         "generic": Price(0.0001, 1.3e-10, 0),
@@ -96,7 +105,7 @@ PRICES: dict[str, dict[str, Price]] = {
     "phases": {
         "generic": Price(4.4e-05, 8.4e-11, 5.9e-10),
         "avx2": Price(4.6e-05, 1.8e-11, 2.8e-10),
-        "avx512": Price(4.1e-05, 1.1e-11, 4.2e-10),
+        "avx512": Price(1.7e-05, 6.5e-12, 1.9e-10),
     },
     "pooling": {
         "generic": Price(0.00011, 2.1e-10, 1.8e-10),
@@ -114,7 +123,7 @@ PRICES: dict[str, dict[str, Price]] = {
         "avx512": Price(8.3e-05, 2.5e-10, 1.3e-10),
     },
     "separable": {"generic": Price(0.0001, 0, 2.3e-10)},
-    "stencil": {"generic": Price(5e-05, 2.2e-11, 2.4e-10)},
+    "stencil": {"generic": Price(3e-05, 1.3e-11, 1.7e-10)},
     "unfolding": {
         "generic": Price(0.00017, 0, 2e-10),
         "avx2": Price(0.00014, 0, 2e-10),
@@ -150,7 +159,7 @@ def _price_on(name: str, isa: str) -> Price:
 
 def seconds(name: str, cost: Cost) -> float:
     """The predicted time of a call in one thread."""
-    price = price_of(name)
+    price = price_of(cost.prices or name)
     work = cost.flops / cost.lane_use * price.flop + cost.bytes * price.byte
     return cost.calls * price.call + work
 

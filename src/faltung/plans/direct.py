@@ -75,7 +75,8 @@ def cost(problem: Problem) -> _cost.Cost:
     task = _task_of(problem)
     facts = direct.facts(task)
     moved = _cost.moved_bytes(problem) + facts.staged_bytes + facts.packed_bytes
-    return _cost.Cost(_cost.sum_flops(task), moved, facts.lane_use)
+    prices = "direct lanes" if facts.has_channels_in_lanes else ""
+    return _cost.Cost(_cost.sum_flops(task), moved, facts.lane_use, prices=prices)
 
 
 def seconds(problem: Problem) -> float:
