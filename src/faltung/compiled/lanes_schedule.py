@@ -29,6 +29,7 @@ __all__ = ["LanesRow", "LanesSchedule", "cells_of", "find_lanes_row", "make_sche
 _LEAST_TAPS, _NARROW_TAPS, _NARROW = 256, 144, 28
 """Products of a sum that pay for turning the sums round; fewer where rows are that narrow."""
 _LEAST_LANES_USED = 0.75
+_WIDE_DILATION = 4
 _BLOCK_WORDS = 64
 _L2_BYTES = 768 << 10  # of the staged cells and the sums of a job
 _JOB_CYCLES = 1000  # that handing out a job costs
@@ -41,14 +42,14 @@ _CHUNK_CYCLES = 100  # of a chunk of channels
 _TURN_CYCLES = 110  # of a block of as many pixels and channels as a vector has lanes
 _WEIGHT_BYTES = 16  # a cycle, of weights that come for each box from L2 or beyond it
 
-# Vectors and tiles (runs and their pixels) by level. AVX-512 has 32 registers: 28 sums, a vector of
+# Vectors, tiles (runs and their pixels) and the widest rows by level. AVX-512 has 32 registers: 28 sums, a vector of
 # weights and room for one; rows of 8, 16 or 24 pixels are better cut into runs of 8 or 6. AVX2 has
 # 16 and no operands that are broadcast: 12 sums, 2 and a cell. The generic row needs room for
 # products that are not yet added. The guarding test is in tests/compiled/test_variants.py.
 _LEVELS = {
-    "avx512": (64, 1, ((4, 7), (4, 6), (3, 8))),
-    "avx2": (32, 2, ((2, 3),)),
-    "generic": (16, 2, ((2, 2),)),
+    "avx512": (64, 1, ((4, 7), (4, 6), (3, 8)), 1 << 31),
+    "avx2": (32, 2, ((2, 3),), 1 << 31),
+    "generic": (16, 2, ((2, 2),), 8),
 }
 _DTYPES = {"float32": 4, "float64": 8}
 
@@ -66,12 +67,15 @@ class LanesRow(NamedTuple):
         Vectors of output channels of a tile.
     tiles : tuple of (int, int)
         Runs and pixels of a run; which of the tiles it is depends on the width of the output.
+    widest : int
+        Pixels of a row up to which it is the better tile, where taps are close.
     """
 
     isa: str
     element: Element
     vectors: int
     tiles: tuple[tuple[int, int], ...]
+    widest: int
 
     @property
     def id(self) -> str:
@@ -91,8 +95,8 @@ class LanesRow(NamedTuple):
 
 
 ROWS = tuple(
-    LanesRow(isa, Element(dtype, size // item, isa != "generic"), vectors, tiles)
-    for isa, (size, vectors, tiles) in _LEVELS.items()
+    LanesRow(isa, Element(dtype, size // item, isa != "generic"), vectors, tiles, widest)
+    for isa, (size, vectors, tiles, widest) in _LEVELS.items()
     for dtype, item in _DTYPES.items()
 )
 
@@ -119,6 +123,7 @@ def suits(channels: int, filters: int, axes: tuple[Axis, Axis, Axis], row: Lanes
     return (
         kernel_taps > 1
         and (axes[2].kernel > 1 or is_narrow)
+        and (axes[2].outputs <= row.widest or axes[2].dilation >= _WIDE_DILATION)
         and channels * kernel_taps >= least
         and filters >= _LEAST_LANES_USED * round_up(filters, row.rows)
         and kernel_taps * row.rows * row.element.size <= 1 << 20
@@ -193,9 +198,15 @@ class _Cutter:
         self.blocks = -(-shape.rows // row.rows)
         cells = prod(axis.length for axis in shape.axes)
         self.is_near = shape.channels * cells * self.size < _NEAR_BYTES
+        self._layouts: dict[tuple[int, int, int], tuple[AxisLayout, AxisLayout, AxisLayout]] = {}
 
     def layouts(self, box: tuple[int, int, int]) -> tuple[AxisLayout, AxisLayout, AxisLayout]:
         """All cells from first to last, or for each tap its own where taps are far apart."""
+        if box not in self._layouts:
+            self._layouts[box] = self._lay_out(box)
+        return self._layouts[box]
+
+    def _lay_out(self, box: tuple[int, int, int]) -> tuple[AxisLayout, AxisLayout, AxisLayout]:
         columns, width = self.tile.columns, max(1, self.shape.axes[2].outputs)
         # Pixels that fill up the last run of a row, of a whole box or of the last one.
         rows = (box[2], (width - 1) % max(1, box[2]) + 1)

@@ -72,29 +72,29 @@ class Price(NamedTuple):
 PRICES: dict[str, dict[str, Price]] = {
     "copying": {"generic": Price(8.6e-06, 0, 2.1e-10)},
     "direct": {
-        "generic": Price(4.7e-06, 5.5e-11, 1.2e-10),
-        "avx2": Price(4.6e-06, 2.1e-11, 1.2e-10),
-        "avx512": Price(1.9e-06, 8.7e-12, 4e-11),
+        "generic": Price(6.1e-06, 3.9e-11, 1.3e-10),
+        "avx2": Price(1.8e-06, 1.1e-11, 6.9e-11),
+        "avx512": Price(2.2e-06, 9.7e-12, 4.9e-11),
     },
     "direct lanes": {
-        "generic": Price(4.7e-06, 5.5e-11, 1.2e-10),
-        "avx2": Price(4.6e-06, 2.1e-11, 1.2e-10),
-        "avx512": Price(2.3e-06, 7.9e-12, 4.2e-11),
+        "generic": Price(1.9e-05, 5.3e-11, 3.6e-11),
+        "avx2": Price(1.8e-06, 1.4e-11, 1.3e-10),
+        "avx512": Price(4.8e-06, 9.1e-12, 4.9e-11),
     },
     "fft": {
-        "generic": Price(0.00022, 7.9e-11, 4.4e-10),
-        "avx2": Price(0.00028, 5.9e-11, 2e-10),
-        "avx512": Price(0.00013, 2.7e-11, 5.2e-11),
+        "generic": Price(0.00025, 5.7e-11, 5.3e-10),
+        "avx2": Price(0.00012, 3.2e-11, 3.9e-11),
+        "avx512": Price(0.00017, 3e-11, 1.2e-10),
     },
     "image": {
-        "generic": Price(6.5e-06, 4.6e-11, 7.2e-11),
-        "avx2": Price(5.5e-06, 1.7e-11, 6.2e-11),
-        "avx512": Price(3.2e-06, 8.3e-12, 3e-11),
+        "generic": Price(4.6e-06, 3.8e-11, 5.2e-11),
+        "avx2": Price(2e-06, 1.3e-11, 3e-11),
+        "avx512": Price(3.2e-06, 9.8e-12, 2.9e-11),
     },
     "low_rank": {
-        "generic": Price(3.1e-05, 5.1e-11, 9.2e-11),
-        "avx2": Price(2.8e-05, 1.7e-11, 1.3e-10),
-        "avx512": Price(1.2e-05, 9.5e-12, 5.1e-11),
+        "generic": Price(2.3e-05, 3.8e-11, 7.3e-11),
+        "avx2": Price(1.2e-05, 1e-11, 6e-11),
+        "avx512": Price(1.4e-05, 1e-11, 5.4e-11),
     },
     "morphology": {
         "generic": Price(0.0001, 1.3e-10, 0),
@@ -103,9 +103,9 @@ PRICES: dict[str, dict[str, Price]] = {
     },
     "ordering": {"generic": Price(3.1e-06, 0, 5.3e-11)},
     "phases": {
-        "generic": Price(4.4e-05, 8.4e-11, 5.9e-10),
-        "avx2": Price(4.6e-05, 1.8e-11, 2.8e-10),
-        "avx512": Price(1.7e-05, 6.5e-12, 1.9e-10),
+        "generic": Price(3.4e-05, 6.1e-11, 4e-10),
+        "avx2": Price(2.5e-05, 1.3e-11, 1.7e-10),
+        "avx512": Price(2e-05, 7.2e-12, 1.9e-10),
     },
     "pooling": {
         "generic": Price(0.00011, 2.1e-10, 1.8e-10),
@@ -123,7 +123,7 @@ PRICES: dict[str, dict[str, Price]] = {
         "avx512": Price(8.3e-05, 2.5e-10, 1.3e-10),
     },
     "separable": {"generic": Price(0.0001, 0, 2.3e-10)},
-    "stencil": {"generic": Price(3e-05, 1.3e-11, 1.7e-10)},
+    "stencil": {"generic": Price(2e-05, 1.1e-11, 1.7e-10)},
     "unfolding": {
         "generic": Price(0.00017, 0, 2e-10),
         "avx2": Price(0.00014, 0, 2e-10),
