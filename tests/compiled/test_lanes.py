@@ -43,7 +43,7 @@ LARGE = [
     task_2d(300, 32, 5, 3, is_relu=True),
     task_2d(12, 32, 40, 17, kernel=7, padding=6),
     DirectTask(1, 1, 48, 32, (axis(5, 3, 2, 1, 1, 1), axis(6, 2), axis(40, 3, 3, 2)), "float32"),
-    DirectTask(1, 1, 144, 96, (Axis(1, 1, 1), Axis(1, 1, 1), axis(1500, 2, 1, 300)), "float32"),
+    DirectTask(1, 1, 144, 96, (Axis(1, 1, 1), Axis(1, 1, 1), axis(1500, 4, 1, 300)), "float32"),
 ]
 
 
@@ -124,6 +124,10 @@ def test_which_convolutions_belong_here():
     assert suits(64, 64, task_2d(64, 64, 56, 56).axes, row)
     column = axis(8, 3, 1, 1, 1, 1), Axis(56, 1, 56), Axis(56, 1, 56)
     assert not suits(144, 64, column, row)  # each cell of a row is used for three taps only
+    strided = task_2d(128, 128, 56, 56, stride=2).axes
+    assert not suits(128, 128, strided, row)  # half of the cells that are read for a tap are used
+    assert suits(128, 128, task_2d(128, 128, 28, 28, stride=2).axes, row)
+    assert suits(320, 256, task_2d(320, 256, 33, 33, padding=12, dilation=12).axes, row)
     assert not suits(100_000, 64, small, row)  # their cells would fill the workspace
 
 

@@ -30,6 +30,8 @@ _LEAST_TAPS, _NARROW_TAPS, _NARROW = 256, 144, 28
 """Products of a sum that pay for turning the sums round; fewer where rows are that narrow."""
 _LEAST_LANES_USED = 0.75
 _WIDE_DILATION = 4
+_MOST_CELLS, _FEW = 18, 14
+"""Cells of a row that a tile reads, for each column of the kernel; unless rows are that short."""
 _BLOCK_WORDS = 64
 _L2_BYTES = 768 << 10  # of the staged cells and the sums of a job
 _JOB_CYCLES = 1000  # that handing out a job costs
@@ -112,17 +114,20 @@ def find_lanes_row(dtype: str) -> LanesRow | None:
 def suits(channels: int, filters: int, axes: tuple[Axis, Axis, Axis], row: LanesRow) -> bool:
     """Whether a convolution belongs here.
 
-    Where a kernel has one tap the input is read where it lies; where it has one column, cells are
-    used too few times in wide rows; sums of few products do not pay for being turned round.
+    Where a kernel has one tap the input is read where it lies; where few columns of it see a cell
+    of a wide row, cells come from L2 too often; sums of few products do not pay for being turned
+    round.
     """
     kernel_taps = prod(axis.kernel for axis in axes)
     is_narrow = axes[2].outputs <= _NARROW
     least = _NARROW_TAPS if is_narrow else _LEAST_TAPS
+    columns = prod(row.tiles[0])
+    cells = (columns - 1) * axes[2].stride + (axes[2].kernel - 1) * axes[2].dilation + 1
     # All channels of one run of pixels are staged at least.
     staged = channels * kernel_taps * row.tiles[0][1] * axes[2].stride * row.element.size
     return (
         kernel_taps > 1
-        and (axes[2].kernel > 1 or is_narrow)
+        and (axes[2].outputs <= _FEW or cells <= _MOST_CELLS * axes[2].kernel)
         and (axes[2].outputs <= row.widest or axes[2].dilation >= _WIDE_DILATION)
         and channels * kernel_taps >= least
         and filters >= _LEAST_LANES_USED * round_up(filters, row.rows)
