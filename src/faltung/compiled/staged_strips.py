@@ -1,4 +1,4 @@
-"""Strips of a staged convolution whose sums have few products: integers only.
+"""Strips of a staged convolution whose sums have few products, one chunk: integers only.
 
 What such a layer takes is writing its output. Tile by tile, all blocks of output channels each, it
 writes three or four lines to each of hundreds of rows, a page of its own each, before it comes back
@@ -15,7 +15,6 @@ from faltung.compiled.variants import Row
 
 __all__ = ["staged_strip_jobs", "staged_strip_tiles"]
 
-_MOST_TAPS = 128  # of a sum; with more of them it is worth packing the pixels that a tile reads
 _CELL_BYTES = 96 << 10  # that a strip reads, again for each block: they stay in L2
 _LEAST_TILES, _MOST_TILES = 4, 32
 
@@ -25,7 +24,7 @@ def staged_strip_tiles(schedule: Schedule, shape: Shape, row: Row) -> int:
     depth, high, wide = (axis.kernel for axis in shape.axes)
     taps = shape.channels * depth * high * wide
     is_one = schedule.chunks.taps == taps and schedule.group_channels == shape.channels
-    if schedule.is_direct or not is_one or taps > _MOST_TAPS:
+    if schedule.is_direct or not is_one:
         return 1
     rows = taps // wide * min(wide, shape.axes[2].stride)
     tiles = min(_MOST_TILES, _CELL_BYTES // (rows * row.wide.row_size))
