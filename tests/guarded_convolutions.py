@@ -14,7 +14,7 @@ from faltung.compiled.variants import ROWS
 
 PAGE = mmap.PAGESIZE
 WIDTHS = (*range(1, 20), 31, 32, 33, 47, 48, 49, 63, 64, 65, 95, 96, 97, 127, 128, 129, 200)
-FILTERS = (1, 3, 4, 6, 8, 13, 17)
+FILTERS = (1, 3, 4, 6, 8, 13, 17, 45)
 WINDOWS = ((1, 0), (3, 1), (2, 0))  # kernel and padding
 DTYPES = {
     "float32": ("float32", "float32", "float16", "complex64"),

@@ -9,10 +9,11 @@ import sys
 import numpy as np
 
 from faltung.compiled import image, machine
+from faltung.compiled.plane_lanes_cut import find_cut
 from guarded_convolutions import areas, guarded, guarded_array, guarded_copy
-from image_cases import draw_arrays, draw_planes, draw_rounded, draw_task, expected_of
+from image_cases import draw_arrays, draw_lanes, draw_planes, draw_rounded, draw_task, expected_of
 
-DTYPES = ("float32", "float64", "planes", "uint8", "rounded")
+DTYPES = ("float32", "float64", "planes", "lanes", "uint8", "rounded")
 
 
 def check(rng, dtype, at_end):
@@ -21,10 +22,11 @@ def check(rng, dtype, at_end):
         task, x, weight, expected = draw_rounded(rng, "int16")
         bias = None
     else:
-        task = draw_planes(rng, "float32") if dtype == "planes" else draw_task(rng, dtype)
+        draw = {"planes": draw_planes, "lanes": draw_lanes}.get(dtype)
+        task = draw(rng, "float32") if draw else draw_task(rng, dtype)
         x, weight, bias = draw_arrays(rng, task)
         expected = expected_of(task, x, weight, bias)
-    if rng.random() < 0.3 and dtype != "planes":  # channels last
+    if rng.random() < 0.3 and dtype not in ("planes", "lanes"):  # channels last
         cells, target = (np.moveaxis(array, 1, -1) for array in (x, expected))
         cells = np.moveaxis(guarded_copy(cells, at_end), -1, 1)
         y = np.moveaxis(guarded_array(target.shape, task.dtype, at_end), -1, 1)
@@ -43,6 +45,7 @@ def check(rng, dtype, at_end):
 def main(count):
     rng = np.random.default_rng(0)
     image.give_back = lambda memory: None
+    image.find_lanes = lambda task, _schedule, row: find_cut(task, row)  # wherever it can be
     right = 0
     for number in range(count):
         at_end = number % 2 == 0

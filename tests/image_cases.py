@@ -55,6 +55,27 @@ def planes_are_exact(seed, dtype):
     return np.array_equal(compute(task, x, weight, bias), expected_of(task, x, weight, bias))
 
 
+def draw_lanes(rng, dtype):
+    """A task of planes with a filter each, more of them than a vector has lanes."""
+    taps, stride = int(rng.choice([2, 3])), int(rng.choice([1, 2, 3]))
+    axes = [Axis(1, 1, 1)]
+    for size, dilation in ((7, 1), (int(rng.choice([9, 14])), int(rng.choice([1, 2])))):
+        before = int(rng.integers(0, 3))
+        after = 2 - before + (dilation - 1) * (taps - 1)  # as many outputs whatever is drawn
+        border = rng if rng.random() < 0.5 else None
+        axes.append(axis(size, taps, stride, dilation, before, after, border))
+    batch, groups = int(rng.integers(1, 3)), int(rng.choice([16, 17, 40]))
+    return DirectTask(batch, groups, 1, 1, tuple(axes), dtype, 3, bool(rng.integers(2)))
+
+
+def lanes_are_exact(seed, dtype):
+    """Whether a random task of such planes gives exactly what loops give."""
+    rng = np.random.default_rng(seed)
+    task = draw_lanes(rng, dtype)
+    x, weight, bias = draw_arrays(rng, task)
+    return np.array_equal(compute(task, x, weight, bias), expected_of(task, x, weight, bias))
+
+
 def compute(task, x, weight, bias=None):
     """The kernel's result in a new array."""
     y = np.zeros(shapes_of(task)[2], x.dtype)

@@ -12,10 +12,21 @@ import sys
 
 import numpy as np
 
-from direct_oracle import compute, numpy_dtype, random_task, random_values, reference, shapes_of
+from direct_oracle import (
+    axis,
+    compute,
+    numpy_dtype,
+    random_task,
+    random_values,
+    reference,
+    shapes_of,
+)
 from faltung.compiled import machine
 from faltung.compiled.lanes_schedule import find_lanes_row
 from faltung.compiled.lanes_tile import LanesTile, strip
+from faltung.compiled.plane_lanes import filter_lanes
+from faltung.compiled.plane_lanes_cut import find_cut
+from faltung.compiled.task import Axis, DirectTask
 from faltung.compiled.variants import find_row
 from faltung.testing import error_bound
 
@@ -56,6 +67,14 @@ def is_right(task, rank, x, weight, exact, limit):
     return bool((abs(compute(task, x, weight, rank=rank) - exact) <= limit).all())
 
 
+def planes_code(row):
+    """Multiply-adds of a tile of 7×7 planes in the lanes, and its machine code."""
+    axes = Axis(1, 1, 1), axis(7, 3, 1, 1, 1, 1), axis(7, 3, 1, 1, 1, 1)
+    cut = find_cut(DirectTask(1, 64, 1, 1, axes, row.element.dtype), row)
+    tiles = cut.tiles(row)
+    return tiles[1].rows * tiles[1].vectors * 3, filter_lanes(*tiles, 1).assembly()
+
+
 def try_level(level, cases):
     """Which cases are wrong, which rows run, and what the compiler made of some of them."""
     os.environ["FALTUNG_MAX_ISA"] = level
@@ -79,6 +98,7 @@ def try_level(level, cases):
             for row in lanes
             for shape in [LanesTile(row.element, *row.tiles[0], row.vectors, 1)]
         },
+        "planes": {dtype: planes_code(rows[dtype]) for dtype in ("float32", "float64")},
     }
 
 

@@ -102,6 +102,8 @@ def test_each_level_computes_and_keeps_its_sums_in_registers():
             assert fault_of(level, sums, assembly, least=1) is None, (level, name)
             # An index in an address would make two instructions of each multiply-add.
             assert not re.search(r"vfmadd.*\(%\w+,%\w+.*\{1to", assembly), (level, name)
+        for dtype, (sums, assembly) in found["planes"].items():
+            assert fault_of(level, sums, assembly) is None, (level, dtype)
 
 
 def test_wrong_machine_code_is_noticed():

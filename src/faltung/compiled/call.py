@@ -26,6 +26,7 @@ from faltung.compiled.packing import pack_fill, packing_of
 from faltung.compiled.pointwise import multiply_box
 from faltung.compiled.pointwise_schedule import coming_offsets, strip_jobs, with_strips
 from faltung.compiled.schedule import Axis, Schedule, Shape, make_schedule
+from faltung.compiled.staged_strips import staged_strip_jobs, staged_strip_tiles
 from faltung.compiled.staging import has_channels_last, stage
 from faltung.compiled.storing import finish
 from faltung.compiled.sweep import convolve_box, enter_box, run_tile, sweep_box
@@ -195,6 +196,9 @@ def prepare(
         job, tile_jobs = multiply_box, partial(strip_jobs, schedule, shape, row)
         call[words.STRIP_TILES] = schedule.strip_tiles
         call[words.STRIP_OFFSETS] = keep(coming_offsets(schedule, row, x_steps[1]))
+    elif is_plain and (tiles := staged_strip_tiles(schedule, shape, row)) > 1:
+        tile_jobs = partial(staged_strip_jobs, row)
+        call[words.STRIP_TILES] = tiles
     jobs = (enter_box, stage_job, sweep_box, run_tile, *tile_jobs(), finish_job)
     call[words.ENTER : words.FINISH + 1] = [address_of(each) for each in jobs]
     return Prepared(call, tuple(arrays), schedule, job)

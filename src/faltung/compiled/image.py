@@ -27,11 +27,18 @@ from faltung.compiled.entry import Call, Runner, make_runner
 from faltung.compiled.gathering import gather_stage, gather_table, has_short_rows
 from faltung.compiled.image_packing import PackedFilter, pack, packing_of
 from faltung.compiled.image_pieces import Piece, pieces_of_task
-from faltung.compiled.image_planes import filter_planes, has_small_planes, put_planes
+from faltung.compiled.image_planes import (
+    filter_planes,
+    find_lanes,
+    has_small_planes,
+    put_planes,
+)
 from faltung.compiled.image_schedule import PictureSchedule, make_schedule
 from faltung.compiled.image_tile import folded_strip, strip
 from faltung.compiled.memory import address_of
 from faltung.compiled.packing import pack_fill
+from faltung.compiled.plane_lanes import LANE_WORDS, filter_lanes, put_lanes
+from faltung.compiled.plane_lanes_cut import PlaneLanes
 from faltung.compiled.schedule import MOST_WORKSPACE, round_up
 from faltung.compiled.staging import stage
 from faltung.compiled.storing import finish
@@ -81,7 +88,13 @@ def facts(task: DirectTask) -> PictureFacts:
             f"more than the {MOST_WORKSPACE} allowed"
         )
         return PictureFacts(schedule.workspace, schedule.jobs, refusal)
-    use, staged = _lane_use(task, schedule, find_row(sums.dtype)), task.channels * schedule.jobs
+    row = find_row(sums.dtype)
+    if cut := find_lanes(task, schedule, row):
+        blocks = max(1, task.batch) * -(-task.groups // row.element.lanes)
+        staged = blocks * cut.slots[0] * cut.slots[1] * row.element.vector_size
+        use = task.macs / (2 * blocks * cut.cycles * row.element.lanes)
+        return PictureFacts(cut.workspace, schedule.jobs, "", use, staged)
+    use, staged = _lane_use(task, schedule, row), task.channels * schedule.jobs
     return PictureFacts(schedule.workspace, schedule.jobs, "", use, staged * schedule.plane_size)
 
 
@@ -106,7 +119,7 @@ class _Words:
     """The words of a kind of call, and the arrays that they point to."""
 
     def __init__(self) -> None:
-        self.call = np.zeros(planes.PLANE_WORDS[-1] + 1, np.int64)
+        self.call = np.zeros(LANE_WORDS[-1] + 1, np.int64)
         self.arrays: list[NDArray[Any]] = []
 
     def keep(self, values: Any, dtype: Any = np.int64) -> int:
@@ -196,13 +209,18 @@ def _runner_of(
     schedule, made = _start(task, row, has_bias, x_steps, y_steps)
     call, size = made.call, row.element.size
     is_plain = sums.memory == sums.dtype and y_steps[4] == size
-    if is_plain and x_steps[4] == size and has_small_planes(task, schedule):
+    workspace = schedule.workspace
+    cut = find_lanes(task, schedule, row) if is_plain and x_steps[4] == size else None
+    if cut is not None and y_steps[3] == task.axes[2].outputs * size:
+        job, jobs, is_alone = _put_lanes(task, cut, row, x_steps[3], y_steps[1], made)
+        workspace = cut.workspace
+    elif is_plain and x_steps[4] == size and has_small_planes(task, schedule):
         job, jobs, is_alone = _put_planes(task, schedule, row, x_steps, made)
     else:
         job, jobs = convolve_box, schedule.jobs
         _put_bands(task, schedule, row, x_steps, is_plain, made)
         is_alone = is_short(task.macs, task.moved_numbers)
-    kind_of_call = Call(job, call, jobs, schedule.workspace, is_alone, _item_size(sums))
+    kind_of_call = Call(job, call, jobs, workspace, is_alone, _item_size(sums))
     packing, order = packing_of(task) if packs else (None, None)
     alive = *made.arrays, order
     return make_runner(kind_of_call, packing, take_workspace, give_back, alive)
@@ -254,6 +272,14 @@ def _put_planes(
     jobs, is_alone = put_planes(made.call, task, schedule, row, x_steps[3:], made.keep)
     job = filter_planes(schedule.tile(row, piece.rows, rows.stride), columns.stride)
     return job, jobs, is_alone
+
+
+def _put_lanes(
+    task: DirectTask, cut: PlaneLanes, row: Row, x_row: int, y_plane: int, made: _Words
+) -> tuple[Job, int, bool]:
+    """The words of a sweep with planes in the lanes; its job, how many, if one thread does."""
+    jobs, is_alone = put_lanes(made.call, task, cut, row, x_row, y_plane, made.keep)
+    return filter_lanes(*cut.tiles(row), task.axes[2].stride), jobs, is_alone
 
 
 def _put_bands(

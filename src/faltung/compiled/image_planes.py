@@ -17,11 +17,19 @@ from faltung.compiled.image_pieces import pieces_of_task
 from faltung.compiled.image_schedule import PictureSchedule
 from faltung.compiled.image_tile import PictureTile, tile
 from faltung.compiled.memory import loader, storer, word
+from faltung.compiled.plane_lanes_cut import PlaneLanes, find_cut
 from faltung.compiled.plane_rows import plane_rows, row_copier
 from faltung.compiled.task import Axis, DirectTask
 from faltung.compiled.variants import Row
 
-__all__ = ["PLANE_WORDS", "filter_planes", "has_small_planes", "put_planes"]
+__all__ = [
+    "PLANE_WORDS",
+    "filter_planes",
+    "find_lanes",
+    "has_small_planes",
+    "plane_cycles",
+    "put_planes",
+]
 
 PLANE_WORDS = (
     PLANES, PARTS, ROW_TABLE, ROW_COUNT, CELL_TABLE, CELL_COUNT, FILLED, OFFSETS, TAPS,
@@ -30,7 +38,9 @@ PLANE_WORDS = (
 
 _MOST_STAGED = 256 << 10
 _JOB_CYCLES = 30_000  # some 10 µs
-_PLANE_CYCLES = 120  # to begin with a plane
+_PLANE_CYCLES, _ROW_CYCLES = 55, 9  # to begin with a plane, and of each vector that is staged
+_LATENCY = 4  # of a multiply-add, of which two begin in a cycle
+_BAND_CYCLES = 1000  # more, to begin with a plane that is cut into boxes and bands
 _MOST_JOBS = 64
 _AXIS_H, _AXIS_W = (8 * (at.AXES + axis * at.AXIS_SIZE) for axis in (1, 2))
 
@@ -43,6 +53,29 @@ def has_small_planes(task: DirectTask, schedule: PictureSchedule) -> bool:
     is_near = rows.dilation == 1 and columns.stride <= 2 and not schedule.is_folded
     is_small = task.channels * schedule.plane_size <= _MOST_STAGED
     return is_plane and is_whole and is_near and is_small and len(pieces_of_task(task)) == 1
+
+
+def plane_cycles(task: DirectTask, schedule: PictureSchedule, row: Row) -> float:
+    """What the planes of a group take: to begin, to stage, and to sum."""
+    rows, columns = task.axes[1:]
+    layout, lanes = schedule.layouts[2], row.element.lanes
+    vectors = len(layout.starts) * -(-(columns.outputs + layout.extra) // lanes)
+    tiles = -(-rows.outputs // schedule.tile_rows)
+    tiles *= -(-columns.outputs // (lanes * schedule.tile_vectors))
+    steps = max(schedule.tile_rows * schedule.tile_vectors / 2, _LATENCY) * task.kernel_taps
+    staging = _ROW_CYCLES * rows.length * vectors
+    return _PLANE_CYCLES + task.channels * (staging + task.filters * tiles * steps)
+
+
+def find_lanes(task: DirectTask, schedule: PictureSchedule, row: Row) -> PlaneLanes | None:
+    """How planes are done side by side, where that is quicker than one after the other."""
+    cut = find_cut(task, row)
+    if cut is None:
+        return None
+    cycles = plane_cycles(task, schedule, row)
+    if not has_small_planes(task, schedule):
+        cycles += _BAND_CYCLES
+    return cut if cut.cycles < row.element.lanes * cycles else None
 
 
 def put_planes(
@@ -60,9 +93,7 @@ def put_planes(
     rows, columns = task.axes[1:]
     layouts = schedule.layouts[1], schedule.layouts[2]
     staged = plane_rows((rows, columns), layouts, x_steps, row.element)
-    size, sums = row.element.size, rows.outputs * columns.outputs * task.filters
-    cycles = task.channels * (sums * task.kernel_taps / 16 + 4 * len(staged.rows)) + sums / 4
-    cycles = task.batch * task.groups * (cycles + _PLANE_CYCLES)
+    size, cycles = row.element.size, task.batch * task.groups * plane_cycles(task, schedule, row)
     jobs = min(_MOST_JOBS, max(1, int(cycles / _JOB_CYCLES)))
     planes = -(-task.groups // max(1, jobs // max(1, task.batch)))
     parts = -(-task.groups // planes)

@@ -18,7 +18,7 @@ from faltung.compiled._jit import Intrinsic, Job, intrinsic, job
 from faltung.compiled.memory import word
 from faltung.compiled.simd import Element, Emitter, Interpreter, Value
 
-__all__ = ["BLOCK_WORDS", "PictureTile", "folded_strip", "strip", "tile"]
+__all__ = ["BLOCK_WORDS", "PictureTile", "folded_strip", "strip", "sum_columns", "tile"]
 
 BLOCK_WORDS = (X_PITCH, X_PHASE, COUNT, ROWS, PREVIOUS_PITCH) = range(50, 55)
 """Words of a thread's block beside those of `words.COLUMN_WORDS` and `words.THREAD_WORDS`."""
@@ -57,18 +57,21 @@ class PictureTile(NamedTuple):
         return f"{short}_image_{self.rows}x{self.vectors}_k{self.kernel_rows}s{self.stride}"
 
 
-def _sum_columns(machine: Any, shape: PictureTile, values: Any) -> Any:
-    """The sums of the tile over all columns of the kernel."""
-    x, pitch, phase, weight, offsets, columns = values[:6]
-    size, stride, vectors = shape.element.size, shape.stride, shape.vectors
+def sum_columns(machine: Any, shape: PictureTile, values: Any, weights_of: Any, step: int) -> Any:
+    """The sums of the tile over all columns of the kernel.
+
+    `weights_of` gives the vectors of weights of a column by its number, `step` is how many bytes
+    lie between the cells of neighbouring vectors of sums.
+    """
+    x, pitch, phase, offsets, columns = values
+    stride, vectors = shape.stride, shape.vectors
 
     def add_column(number: Value, before: Any) -> list[Value]:
         sums: list[Value] = list(before)
-        step = machine.load_integer(machine.plus(offsets, machine.times(number, 8)))
-        factors = machine.plus(weight, machine.times(number, shape.kernel_rows * size))
-        weights = [machine.broadcast(machine.plus(factors, i * size)) for i in range(shape[3])]
+        place = machine.load_integer(machine.plus(offsets, machine.times(number, 8)))
+        weights = weights_of(number)
         # Rows of a strided picture are staged by their remainder, `phase` bytes apart.
-        rows = [machine.plus(x, step)]
+        rows = [machine.plus(x, place)]
         for _ in range(1, stride):
             rows.append(machine.plus(rows[-1], phase))
         for row in range((shape.rows - 1) * stride + shape.kernel_rows):
@@ -76,7 +79,7 @@ def _sum_columns(machine: Any, shape: PictureTile, values: Any) -> Any:
             source = rows[row % stride]
             rows[row % stride] = machine.plus(source, pitch)
             for s in range(vectors if seen else 0):
-                cells = machine.load(machine.plus(source, s * shape.element.vector_size))
+                cells = machine.load(machine.plus(source, s * step))
                 for r in seen:
                     factor, place = weights[row - r * stride], r * vectors + s
                     sums[place] = machine.multiply_add(factor, cells, sums[place])
@@ -90,8 +93,15 @@ def _sum_columns(machine: Any, shape: PictureTile, values: Any) -> Any:
 def _compute(machine: Any, shape: PictureTile, values: Any) -> None:
     """The whole tile: the sums, then plainly stored or with what belongs to the end of a sum."""
     out, pitch, is_full, previous, previous_pitch, bias, floor, count, rows = values[6:]
-    sums, vectors = _sum_columns(machine, shape, values), shape.vectors
-    vector_size, lanes = shape.element.vector_size, shape.element.lanes
+    vectors, vector_size, lanes = shape.vectors, shape.element.vector_size, shape.element.lanes
+    weight, size = values[3], shape.element.size
+
+    def weights_of(number: Value) -> list[Value]:
+        factors = machine.plus(weight, machine.times(number, shape.kernel_rows * size))
+        return [machine.broadcast(machine.plus(factors, i * size)) for i in range(shape[3])]
+
+    places = *values[:3], *values[4:6]
+    sums = sum_columns(machine, shape, places, weights_of, vector_size)
 
     def store(results: Any) -> None:
         places = [out]

@@ -44,10 +44,11 @@ _CHUNK_CYCLES = 100  # of a chunk of channels
 _TURN_CYCLES = 110  # of a block of as many pixels and channels as a vector has lanes
 _WEIGHT_BYTES = 16  # a cycle, of weights that come for each box from L2 or beyond it
 
-# Vectors, tiles (runs and their pixels) and the widest rows by level. AVX-512 has 32 registers: 28 sums, a vector of
-# weights and room for one; rows of 8, 16 or 24 pixels are better cut into runs of 8 or 6. AVX2 has
-# 16 and no operands that are broadcast: 12 sums, 2 and a cell. The generic row needs room for
-# products that are not yet added. The guarding test is in tests/compiled/test_variants.py.
+# Vectors, tiles (runs and their pixels) and the widest rows by level. AVX-512 has 32 registers: 28
+# sums, a vector of weights and room for one; rows of 8, 16 or 24 pixels are better cut into runs of
+# 8 or 6. AVX2 has 16 and no operands that are broadcast: 12 sums, 2 and a cell. The generic row
+# needs room for products that are not yet added. The guarding test is in
+# tests/compiled/test_variants.py.
 _LEVELS = {
     "avx512": (64, 1, ((4, 7), (4, 6), (3, 8)), 1 << 31),
     "avx2": (32, 2, ((2, 3),), 1 << 31),

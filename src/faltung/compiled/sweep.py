@@ -70,12 +70,15 @@ def run_tile(block: int, call: int, _number: int) -> None:
     row_step, blocks = word(block, at.TILE_STEP), word(block, at.TILE_BLOCKS)
     pixels, y_row = word(block, at.TILE_PIXELS), word(call, at.Y_ROW)
     tile_pitch = pixels * size
-    tile_size = row_step * tile_pitch
+    tile_size, tiles = row_step * tile_pitch, word(block, at.TILES)
     channels, group_first = word(call, at.CHANNELS), word(block, at.CHANNEL)
     direct = 0
     if word(call, at.Y_IS_PLAIN) and word(block, at.TILE_VALID) == pixels:
         direct = min(blocks, (rows_all - row) // row_step)
     scratch, zeros = word(block, at.SCRATCH), word(call, at.ZEROS)
+    # Of several tiles only those of the last block, whose rows do not all exist, need room there.
+    place = direct if tiles == 1 else 0
+    put_word(block, at.SCRATCH, scratch - (direct - place) * tiles * tile_size)
     put_word(block, at.BLOCKS, blocks)
     put_word(block, at.OUT, y + row * y_row)
     put_word(block, at.PITCH, y_row)
@@ -104,11 +107,14 @@ def run_tile(block: int, call: int, _number: int) -> None:
             invoke(word(block, at.TILE_JOB), block, call, 0)
     if is_final and direct < blocks:
         first = row + direct * row_step
-        put_word(block, at.TILE, scratch + direct * tile_size)
         put_word(block, at.TILE_PITCH, tile_pitch)
         put_word(block, at.TILE_ROW, first)
         put_word(block, at.TILE_ROWS, min(rows_all - first, (blocks - direct) * row_step))
-        invoke(word(call, at.FINISH), block, call, 0)
+        for number in range(tiles):
+            put_word(block, at.TILE, scratch + (place + number) * tile_size)
+            put_word(block, at.TILE_Y, y + number * tile_pitch)
+            invoke(word(call, at.FINISH), block, call, 0)
+    put_word(block, at.SCRATCH, scratch)
     if word(call, at.SCRATCH_KEEPS):
         put_word(block, at.SCRATCH, scratch + blocks * tile_size)
 
@@ -118,7 +124,8 @@ def sweep_box(block: int, call: int, _number: int) -> None:
     """All tiles of the box, for the group of channels that is staged.
 
     A run of neighbouring pixels is a row of the box or, in a flat one, all of it. In each run the
-    blocks of rows go first, then the rows that make no block, one by one.
+    blocks of rows go first, then the rows that make no block, one by one. Where sums have few
+    products, several wide tiles of a block are done before the next block (`staged_strips`).
     """
     axis_d, axis_h, axis_w = call + _AXIS_D, call + _AXIS_H, call + _AXIS_W
     size, step_w = word(call, at.SIZE), word(axis_w, at.Y_STEP)
@@ -143,6 +150,7 @@ def sweep_box(block: int, call: int, _number: int) -> None:
     is_room_for_wide = word(call, at.PLANE_PIXELS) >= wide or not word(call, at.IS_DIRECT)
     blocks, block_rows = word(block, at.BOX_BLOCKS), word(call, at.BLOCK_ROWS)
     singles = word(block, at.BOX_SINGLES)
+    strip_tiles = word(call, at.STRIP_TILES) if word(call, at.Y_IS_PLAIN) else 1
     for number in range(2 * word(block, at.BOX_DS) * runs):
         is_single = number % 2 == 1
         rows = 1 if is_single else block_rows
@@ -156,22 +164,24 @@ def sweep_box(block: int, call: int, _number: int) -> None:
         done = count if word(block, at.TILE_BLOCKS) == 0 else 0
         while done < count:
             pixels, function = narrow, word(call, at.NARROW)
-            linear = word(call, at.LINEAR_NARROW)
+            linear, tiles = word(call, at.LINEAR_NARROW), 1
             if is_single:
                 pixels, function = word(call, at.LINE_PIXELS), word(call, at.LINE)
             elif count - done > wide - narrow and is_room_for_wide:
                 pixels, function, linear = wide, word(call, at.WIDE), word(call, at.LINEAR_WIDE)
+                tiles = max(1, min(strip_tiles, (count - done) // wide))
             # A last tile that must not read beyond its room begins earlier, over pixels of others.
-            start = min(done, room - pixels)
+            start = min(done, room - tiles * pixels)
             put_word(block, at.LINEAR, linear)
             put_word(block, at.TILE_JOB, function)
             put_word(block, at.TILE_PIXELS, pixels)
             put_word(block, at.TILE_SKIP, done - start)
             put_word(block, at.TILE_VALID, min(count, start + pixels) - done)
+            put_word(block, at.TILES, tiles)
             put_word(block, at.TILE_X, x + start * size)
             put_word(block, at.TILE_Y, y + done * step_w)
             invoke(word(call, at.RUN_TILE), block, call, 0)
-            done = min(count, start + pixels)
+            done = min(count, start + tiles * pixels)
 
 
 @job

@@ -66,9 +66,7 @@ class Price(NamedTuple):
 # with `FALTUNG_MAX_ISA=avx512 python benchmarks/cost.py`, avx2 and generic likewise, on one core
 # of an Emerald Rapids server; predictions are off by a factor of 1.07 (phases) to 1.4 (ordering).
 # "direct lanes" are those of "direct" with output channels in the lanes (`lanes_schedule.suits`).
-# Operations of "fft" are on pairs of numbers of eight bytes. A call of "direct" was fitted to 5.2 µs
-# on avx512, to which many large layers add; where the call is nearly all there is, on maps of 8×8,
-# it takes 0.1 µs longer than one of "image": 8 channels to 8 filters are 0.7 µs quicker there.
+# Operations of "fft" are on pairs of numbers of eight bytes.
 PRICES: dict[str, dict[str, Price]] = {
     "copying": {"generic": Price(8.6e-06, 0, 2.1e-10)},
     "direct": {
