@@ -43,7 +43,7 @@ LARGE = [
     task_2d(300, 32, 5, 3, is_relu=True),
     task_2d(12, 32, 40, 17, kernel=7, padding=6),
     DirectTask(1, 1, 48, 32, (axis(5, 3, 2, 1, 1, 1), axis(6, 2), axis(40, 3, 3, 2)), "float32"),
-    DirectTask(1, 1, 144, 96, (Axis(1, 1, 1), Axis(1, 1, 1), axis(1500, 4, 1, 300)), "float32"),
+    DirectTask(1, 1, 144, 96, (Axis(1, 1, 1), Axis(1, 1, 1), axis(40, 2, 1, 26)), "float32"),
 ]
 
 
