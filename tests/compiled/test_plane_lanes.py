@@ -179,3 +179,12 @@ def test_narrow_planes_go_side_by_side_and_wide_ones_do_not(monkeypatch):
         for task in (planes(7, 3), planes(14, 5, 2), planes(10, 7), planes(16, 3), planes(56, 7))
     ]
     assert chosen == [True, True, True, False, False]
+
+
+def test_facts_of_planes_side_by_side():
+    row = find_row("float32")
+    some, none = planes(7, 3, groups=960), planes(7, 3, groups=960, batch=0)
+    assert image.find_lanes(some, make_schedule(some, row), row)
+    assert image.facts(some).workspace_bytes == find_cut(some, row).workspace
+    assert 0 < image.facts(some).lane_use < 1
+    assert image.facts(none).lane_use == 1  # no work, and nothing is divided by

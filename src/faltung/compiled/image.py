@@ -90,10 +90,10 @@ def facts(task: DirectTask) -> PictureFacts:
         return PictureFacts(schedule.workspace, schedule.jobs, refusal)
     row = find_row(sums.dtype)
     if cut := find_lanes(task, schedule, row):
-        blocks = max(1, task.batch) * -(-task.groups // row.element.lanes)
-        staged = blocks * cut.slots[0] * cut.slots[1] * row.element.vector_size
-        use = task.macs / (2 * blocks * cut.cycles * row.element.lanes)
-        return PictureFacts(cut.workspace, schedule.jobs, "", use, staged)
+        # The cycles know what staging takes; the prices are those of half of the peak.
+        cycles = max(1, task.batch) * -(-task.groups // row.element.lanes) * cut.cycles
+        use = min(1.0, task.macs / (row.element.lanes * cycles)) or 1.0
+        return PictureFacts(cut.workspace, schedule.jobs, "", use)
     use, staged = _lane_use(task, schedule, row), task.channels * schedule.jobs
     return PictureFacts(schedule.workspace, schedule.jobs, "", use, staged * schedule.plane_size)
 
