@@ -107,7 +107,7 @@ def put_planes(
         FILLED: task.channels * schedule.plane_size // size if staged.is_filled else 0,
     }.items():
         call[index] = value
-    return task.batch * parts, cycles < 2 * _JOB_CYCLES
+    return task.batch * parts, cycles < 3 * _JOB_CYCLES
 
 
 @cache
