@@ -94,9 +94,10 @@ def try_level(level, cases):
             for dtype in chosen
         },
         "lanes": {
-            row.id: (shape.sums, strip(shape).assembly())
+            f"{taps} {is_dense} {row.id}": (shape.sums * taps, strip(shape).assembly())
             for row in lanes
-            for shape in [LanesTile(row.element, *row.tiles[0], row.vectors, 1)]
+            for taps, is_dense in ((1, True), (3, True), (3, False), (5, True))
+            for shape in [LanesTile(row.element, *row.tiles[0], row.vectors, 1, taps, is_dense)]
         },
         "planes": {dtype: planes_code(rows[dtype]) for dtype in ("float32", "float64")},
     }

@@ -226,8 +226,12 @@ def test_equal_tasks_share_what_was_prepared():
 
 
 def test_new_shapes_of_a_known_dtype_compile_nothing(monkeypatch):
-    # One of each kind: pixels in the lanes, output channels in them, and read where they lie.
-    for task in (task_2d(2, 3, 5, 5), task_2d(64, 32, 9, 9), task_2d(64, 8, 40, 40, 1, 0)):
+    # One of each kind: pixels in the lanes, output channels in them with rows of three and of five
+    # taps, and read where they lie.
+    for task in (
+        task_2d(2, 3, 5, 5), task_2d(64, 32, 9, 9), task_2d(64, 32, 9, 9, 5, 2),
+        task_2d(64, 8, 40, 40, 1, 0),
+    ):  # fmt: skip
         compute(task, *_normal(task))
 
     def refuse(self, **_options):

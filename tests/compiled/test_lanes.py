@@ -87,25 +87,27 @@ def test_blocks_are_turned_round(row):
         assert np.array_equal(out, expected)
 
 
-def test_a_tile_by_its_meaning_in_numpy():
-    shape = LanesTile(HERE[0].element, 2, 3, 2, 2)
+@pytest.mark.parametrize("is_dense", [True, False])
+def test_a_tile_by_its_meaning_in_numpy(is_dense):
+    apart = 1 if is_dense else 3
+    shape = LanesTile(HERE[0].element, 2, 3, 2, 2, 2, is_dense)
     lanes, size = shape.element.lanes, shape.element.size
     rng = np.random.default_rng(1)
     x = rng.integers(-3, 4, (4, 9)).astype(shape.element.dtype)
     weight = rng.integers(-3, 4, (2, 4, lanes)).astype(x.dtype)
-    places, steps = np.array([0, 2 * x.strides[0]]), np.full((4, 2), shape.element.vector_size)
-    steps[:, 0] = np.array([1, 8, 1, 0]) * size
+    places, steps = np.array([0, 2 * x.strides[0]]), np.full((2, 2), 2 * shape.element.vector_size)
+    steps[:, 0] = x.strides[0], 0
     out = np.zeros((2, 3, 2, lanes), x.dtype)
     bias, floor = np.ones((2, lanes), x.dtype), np.zeros(1, x.dtype)
     run = tile(shape)
     run(
         places.ctypes.data, x.ctypes.data, weight.ctypes.data, weight.strides[0],
-        steps.ctypes.data, 4, 0, out.ctypes.data, 1, out.ctypes.data, bias.ctypes.data,
-        floor.ctypes.data,
+        steps.ctypes.data, apart * size, 2, 0, out.ctypes.data, 1, out.ctypes.data,
+        bias.ctypes.data, floor.ctypes.data,
     )  # fmt: skip
     expected = np.zeros_like(out)
     for row, column in np.ndindex(2, 3):
-        window = x[2 * row : 2 * row + 2, 2 * column : 2 * column + 2].reshape(4)
+        window = x[2 * row : 2 * row + 2, 2 * column :][:, [0, apart]].reshape(4)
         expected[row, column] = np.maximum(np.einsum("vtl,t->vl", weight, window) + 1, 0)
     assert np.array_equal(out, expected)
     assert memory(out.ctypes.data, "float64" if size == 8 else "float32")[0] == expected.flat[0]

@@ -94,7 +94,7 @@ def _words_of(
     is_whole = schedule.chunks.taps == schedule.chunks.channels * taps
     needed = needed_rows(task.axes[1], task.fill, is_whole)
     kernel = axis_d.kernel, axis_h.kernel, axis_w.kernel
-    tables = tap_tables(offsets, kernel, element.vector_size, needed is not None)
+    tables = tap_tables(offsets, kernel, element.vector_size, tile.taps, needed is not None)
     for index, value in {
         words.BATCH: task.batch,
         words.GROUPS: task.groups,
@@ -152,6 +152,7 @@ def _words_of(
         tiles.STORE: address_of(store_pixels(element)),
         tiles.TAP_STEPS: keep(tables),
         tiles.TAPS_SIZE: tables[0].nbytes,
+        tiles.TAPS_APART: int(offsets[1] - offsets[0]) if tile.taps > 1 else 0,
         tiles.KERNEL_ROWS: axis_h.kernel,
         tiles.SKIPS: keep(needed) if needed is not None else 0,
         at.TURNED_PITCH: schedule.turned_pitch,

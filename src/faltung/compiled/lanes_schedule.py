@@ -29,6 +29,7 @@ __all__ = ["LanesRow", "LanesSchedule", "cells_of", "find_lanes_row", "make_sche
 _LEAST_TAPS, _NARROW_TAPS, _NARROW = 256, 144, 28
 """Products of a sum that pay for turning the sums round; fewer where rows are that narrow."""
 _LEAST_LANES_USED = 0.75
+_MOST_TOGETHER = 5  # taps of a row that are written out
 _WIDE_DILATION = 4
 _MOST_CELLS, _FEW = 18, 14
 """Cells of a row that a tile reads, for each column of the kernel; unless rows are that short."""
@@ -185,7 +186,14 @@ def _best_tile(shape: Shape, row: LanesRow) -> LanesTile:
         return depth * height * -(-width // columns) / runs * a_tap
 
     runs, columns = min(row.tiles, key=cycles)
-    return LanesTile(row.element, runs, columns, vectors, shape.axes[2].stride)
+    # Neighbours in a row of the kernel are taken together, where all chunks have whole rows.
+    axis_w = shape.axes[2]
+    chunk = chunks_of(shape.channels, _taps(shape)).taps
+    taps = axis_w.kernel
+    if taps > _MOST_TOGETHER or chunk % taps:
+        taps = 1
+    is_dense = taps == 1 or axis_w.dilation == 1
+    return LanesTile(row.element, runs, columns, vectors, axis_w.stride, taps, is_dense)
 
 
 def _taps(shape: Shape) -> int:

@@ -53,7 +53,11 @@ def needed_rows(axis: Axis, fill: object, is_whole: bool) -> NDArray[np.int64] |
 
 
 def tap_tables(
-    offsets: NDArray[np.int64], kernel: tuple[int, int, int], vector_size: int, skips: bool
+    offsets: NDArray[np.int64],
+    kernel: tuple[int, int, int],
+    vector_size: int,
+    taken: int,
+    skips: bool,
 ) -> NDArray[np.int64]:
     """A table for each range of rows of the kernel, or the one of all taps.
 
@@ -65,22 +69,30 @@ def tap_tables(
         Taps by axis.
     vector_size : int
         Bytes of the weights of a tap.
+    taken : int
+        Neighbouring taps of a row that are taken together, in one step of a table.
     skips : bool
         Whether there is a table for each range.
     """
-    if not skips:
-        steps = np.stack(
-            [np.diff(offsets, append=offsets[-1:]), np.full_like(offsets, vector_size)]
-        )
-        return np.concatenate([np.zeros(HEADER, np.int64), steps.T.ravel()])[None]
     depth, rows, width = kernel
-    numbers = np.arange(len(offsets)).reshape(-1, depth, rows, width)
-    tables = np.zeros((rows * rows, HEADER + 2 * len(offsets)), np.int64)
+    # Of the taps that are taken together the first.
+    numbers = np.arange(0, len(offsets), taken)
+    if not skips:
+        return _table(offsets, numbers, vector_size, len(numbers))[None]
+    numbers = numbers.reshape(-1, depth, rows, width // taken)
+    tables = np.zeros((rows * rows, HEADER + 2 * numbers.size), np.int64)
     for first in range(rows):
         for last in range(first, rows):
             taps = numbers[:, :, first : last + 1].ravel()
-            table = tables[first * rows + last]
-            table[:HEADER] = offsets[taps[0]], taps[0] * vector_size, taps.size // len(numbers)
-            steps = table[HEADER : HEADER + 2 * taps.size].reshape(-1, 2)
-            steps[:-1, 0], steps[:-1, 1] = np.diff(offsets[taps]), vector_size * np.diff(taps)
+            table = _table(offsets, taps, vector_size, taps.size // len(numbers))
+            tables[first * rows + last, : len(table)] = table
     return tables
+
+
+def _table(
+    offsets: NDArray[np.int64], taps: NDArray[np.intp], vector_size: int, of_a_channel: int
+) -> NDArray[np.int64]:
+    """The table of some taps; after the last one there is no further step."""
+    steps = np.zeros((len(taps), 2), np.int64)
+    steps[:-1, 0], steps[:-1, 1] = np.diff(offsets[taps]), vector_size * np.diff(taps)
+    return np.concatenate([[offsets[taps[0]], taps[0] * vector_size, of_a_channel], steps.ravel()])

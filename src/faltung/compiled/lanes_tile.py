@@ -10,8 +10,9 @@ long.
 A neighbour on the same core often leaves a program half of the instructions that a cycle could
 begin. So few are made: with one vector of weights a cell is an operand in memory of its one
 multiply-add. For that its address has to be one register and a constant (an index makes the
-processor split the instruction again), therefore a run's address is carried from tap to tap, by
-the bytes from each tap's cell to the next one's. The weights' address is carried likewise, so that
+processor split the instruction again), therefore a run's address is carried along, by the bytes
+from the cells of a few taps to those of the next few: of taps that are neighbours in a row of the
+kernel, where the constants differ. The weights' address is carried likewise, so that
 a tile may leave out taps of which all cells are zeros around the input (`lanes_taps`).
 
 Each sum takes the taps in the order of `microkernel` and in the same chunks, with the same
@@ -39,17 +40,19 @@ The addresses of the distances of a box's runs and of the rows of the kernel tha
 needs, how many runs there are, and how many are summed; pixels of a row of the output and of its
 sums, and rows of a plane; pieces of rows that are stored.
 """
-CALL_WORDS = (STORE, TAP_STEPS, TAPS_SIZE, KERNEL_ROWS, SKIPS) = range(
-    at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 6
+CALL_WORDS = (STORE, TAP_STEPS, TAPS_SIZE, TAPS_APART, KERNEL_ROWS, SKIPS) = range(
+    at.DIRECT_WORDS[-1] + 1, at.DIRECT_WORDS[-1] + 7
 )
 """Words of the call behind those of `words.DIRECT_WORDS`.
 
-The job that stores sums; the tables of taps, bytes of one, and rows of the kernel by which they are
+The job that stores sums; the tables of taps, bytes of one, bytes between the cells of taps that are
+taken together, and rows of the kernel by which they are
 numbered; the address of the rows of the kernel that each row of the output needs, 0 for all.
 """
 HEADER = 3
 """Words before the steps of a table of taps: bytes to the first tap's cell and to its weights, and
-how many taps of a channel there are."""
+how many steps of a channel there are."""
+LINE = 64
 
 
 class LanesTile(NamedTuple):
@@ -67,6 +70,10 @@ class LanesTile(NamedTuple):
         Vectors of output channels for each pixel.
     stride : int
         Cells from one pixel of a run to the next.
+    taps : int
+        Taps of a row of the kernel that are taken together.
+    is_dense : bool
+        Whether it is one cell from one of them to the next; else a number of bytes.
     """
 
     element: Element
@@ -74,6 +81,8 @@ class LanesTile(NamedTuple):
     columns: int
     vectors: int
     stride: int
+    taps: int
+    is_dense: bool
 
     @property
     def pixel_size(self) -> int:
@@ -90,43 +99,57 @@ class LanesTile(NamedTuple):
         """Vectors of sums."""
         return self.runs * self.columns * self.vectors
 
+    @property
+    def weight_lines(self) -> int:
+        """Cache lines with the weights of the taps that are taken together."""
+        return -(-self.taps * self.element.vector_size // LINE)
+
 
 def _sum_taps(machine: Any, shape: LanesTile, values: Any) -> Any:
     """The sums of the tile over all taps, pixel by pixel."""
-    places, source, weight, weight_step, steps, taps, ahead = values[:7]
-    step = shape.stride * shape.element.size
-    runs = [
+    places, source, weight, weight_step, steps, apart, taps, ahead = values[:8]
+    starts = [
         machine.plus(source, machine.load_integer(machine.plus(places, 8 * run)))
         for run in range(shape.runs)
     ]
 
-    def add_tap(number: Value, carried: Any) -> list[Value]:
-        place, cells, sums = carried[0], carried[1 : 1 + shape.runs], carried[1 + shape.runs :]
-        row = place
-        factors: list[Value] = []
-        for _ in range(shape.vectors):
-            factors.append(machine.load(place))
-            machine.prefetch(machine.plus(place, ahead))
-            place = machine.plus(place, weight_step)
-        results: list[Value] = []
-        for run in cells:
-            for column in range(shape.columns):
-                cell = machine.broadcast(machine.plus(run, column * step))
-                for factor in factors:
-                    results.append(machine.multiply_add(factor, cell, sums[len(results)]))
+    def add_taps(number: Value, carried: Any) -> list[Value]:
+        row, runs, sums = carried[0], carried[1 : 1 + shape.runs], [*carried[1 + shape.runs :]]
+        cells = runs
+        for tap in range(shape.taps):
+            if tap:
+                # Neighbouring taps share cells. Kept, they would push sums out of the registers.
+                machine.forget()
+            if tap and not shape.is_dense:
+                further = machine.times(apart, tap)
+                cells = [machine.in_register(machine.plus(run, further)) for run in runs]
+            place = machine.plus(row, tap * shape.element.vector_size)
+            factors: list[Value] = []
+            for _ in range(shape.vectors):
+                factors.append(machine.load(place))
+                if not tap:
+                    machine.prefetch(machine.plus(place, ahead))
+                place = machine.plus(place, weight_step)
+            for pixel in range(shape.runs * shape.columns):
+                run, column = divmod(pixel, shape.columns)
+                offset = column * shape.stride + (tap if shape.is_dense else 0)
+                offset *= shape.element.size
+                cell = machine.broadcast(machine.plus(cells[run], offset))
+                for sum_at, factor in enumerate(factors, pixel * shape.vectors):
+                    sums[sum_at] = machine.multiply_add(factor, cell, sums[sum_at])
         entry = machine.plus(steps, machine.times(number, 16))
         further = machine.load_integer(entry)
         row = machine.plus(row, machine.load_integer(machine.plus(entry, 8)))
-        return [row, *(machine.plus(run, further) for run in cells), *results]
+        return [row, *(machine.plus(run, further) for run in runs), *sums]
 
     zero = machine.zero()
-    carried = machine.loop(taps, [weight, *runs, *[zero] * shape.sums], add_tap)
+    carried = machine.loop(taps, [weight, *starts, *[zero] * shape.sums], add_taps)
     return carried[1 + shape.runs :]
 
 
 def _compute(machine: Any, shape: LanesTile, values: Any) -> None:
     """The whole tile: the sums, then plainly stored or with what belongs to the end of a sum."""
-    out, is_full, previous, bias, floor = values[7:]
+    out, is_full, previous, bias, floor = values[8:]
     sums, vector_size = _sum_taps(machine, shape, values), shape.element.vector_size
     steps = range(0, shape.sums * vector_size, vector_size)
 
@@ -149,26 +172,27 @@ def _compute(machine: Any, shape: LanesTile, values: Any) -> None:
 def tile(shape: LanesTile) -> Intrinsic:
     """The instruction that computes one register tile of one chunk of taps.
 
-    It takes twelve integers: the address of the distances in bytes of the tile's runs, and that of
-    the staged cell of the first tap from which they count; the address of the weights
+    It takes thirteen integers: the address of the distances in bytes of the tile's runs, and that
+    of the staged cell of the first tap from which they count; the address of the weights
     ``[tap][lane]`` and the bytes to those of the next vector; the address of a pair of steps for
-    each tap, in bytes from its cell to the next one's and from its weights to the next ones; the
-    number of taps, at least one; how many bytes further on the weights are that will be wanted
-    next; the address of the sums ``[pixel][channel]``; then, used if the ninth is not 0, the
+    each `taps` taps, in bytes from their cells to the next ones' and from their weights to the
+    next ones; if not `is_dense`, the bytes from the cell of one of them to that of the next; how
+    many such pairs there are, at least one; how many bytes further on the weights are that will be
+    wanted next; the address of the sums ``[pixel][channel]``; then, used if the tenth is not 0, the
     addresses of a tile that is added, of one bias a channel and of the least value.
     """
 
     def emit(builder: Any, *values: Any) -> None:
         _compute(Emitter(builder, shape.element), shape, values)
 
-    @intrinsic(f"void({', '.join(['intp'] * 12)})", emit)
+    @intrinsic(f"void({', '.join(['intp'] * 13)})", emit)
     def meaning(
-        places: int, source: int, weight: int, weight_step: int, steps: int, taps: int, ahead: int,
-        out: int, is_full: int, previous: int, bias: int, floor: int,
+        places: int, source: int, weight: int, weight_step: int, steps: int, apart: int,
+        taps: int, ahead: int, out: int, is_full: int, previous: int, bias: int, floor: int,
     ) -> None:  # fmt: skip
         values = (
-            places, source, weight, weight_step, steps, taps, ahead, out, is_full, previous, bias,
-            floor,
+            places, source, weight, weight_step, steps, apart, taps, ahead, out, is_full, previous,
+            bias, floor,
         )  # fmt: skip
         _compute(Interpreter(shape.element), shape, values)
 
@@ -186,6 +210,7 @@ def strip(shape: LanesTile) -> Job:
     """
     together, single = tile(shape), tile(shape._replace(runs=1))
     vectors, lanes, runs, run_size = shape.vectors, shape.element.lanes, shape.runs, shape.run_size
+    taken, lines = shape.taps, shape.weight_lines
 
     @job
     def run_strip(block: int, call: int, _number: int) -> None:
@@ -203,7 +228,7 @@ def strip(shape: LanesTile) -> Job:
             word(call, TAPS_SIZE),
             word(call, SKIPS) != 0,
         )
-        needed = word(block, RUN_TAPS)
+        needed, apart = word(block, RUN_TAPS), word(call, TAPS_APART)
         weight_tap, chunk = word(call, at.WEIGHT_TAP), (end - channel) * kernel
         weights, first_row = word(block, at.BOX_WEIGHT), word(block, at.BOX_BLOCK) * lanes
         block_end = first_row + word(block, at.BOX_BLOCKS) * lanes
@@ -221,7 +246,8 @@ def strip(shape: LanesTile) -> Job:
             if block_end <= row + vectors * lanes and end < channels:
                 coming = min(channels - end, end - channel) * kernel
                 ahead = weights + end * kernel * weight_tap + first_row * coming * size - weight
-            source, steps = x + word(offsets, tap), tables + 8 * HEADER + 16 * tap
+            source, steps = x + word(offsets, tap), tables + 8 * HEADER + 16 * (tap // taken)
+            steps_taken, line = taps // taken, 0
             bias, least = zeros, word(call, at.FLOORS)
             if is_final:
                 bias, least = word(block, at.BOX_BIAS) + row * size, least + size
@@ -237,18 +263,20 @@ def strip(shape: LanesTile) -> Job:
                         high = max(high, word(needed, 2 * (run + other) + 1))
                     table = tables + (low * word(call, KERNEL_ROWS) + high - 1) * table_size
                     source, weight = x + word(table, 0), start + word(table, 1)
-                    taps, steps = (end - channel) * word(table, 2), table + 8 * HEADER
+                    steps_taken, steps = (end - channel) * word(table, 2), table + 8 * HEADER
                 if done > 1:
                     together(
-                        place, source, weight, step, steps, taps, ahead, out, is_full, previous,
-                        bias, least,
+                        place, source, weight, step, steps, apart, steps_taken, ahead + line,
+                        out, is_full, previous, bias, least,
                     )  # fmt: skip
                 else:
                     single(
-                        place, source, weight, step, steps, taps, ahead, out, is_full, previous,
-                        bias, least,
+                        place, source, weight, step, steps, apart, steps_taken, ahead + line,
+                        out, is_full, previous, bias, least,
                     )  # fmt: skip
                 run, out = run + done, out + done * run_size
+                # Each tile asks for one of the lines of a step, the next one for the next.
+                line = (line + LINE) % (lines * LINE)
                 if is_final:
                     put_word(block, RUNS_DONE, min(run, count))
                     invoke(word(call, STORE), block, call, 0)

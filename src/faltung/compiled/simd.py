@@ -100,6 +100,13 @@ class Interpreter:
     def prefetch(self, address: Value, *, is_far: bool = False) -> None:
         """Ask for the cache line at an address, which need not exist; if far, not for L1."""
 
+    def forget(self) -> None:
+        """Let nothing that was loaded before be kept for later: registers are dearer than loads."""
+
+    def in_register(self, number: Value) -> Value:
+        """A whole number that is found out once, not anew in each address that it is a part of."""
+        return number
+
     def load_integer(self, address: Value) -> Value:
         """The 64-bit integer at an address."""
         return int(memory(address, "int64")[0])
@@ -240,6 +247,16 @@ class Emitter:
         # To be read, kept in all caches or from L2 on, data.
         hints = [ir.Constant(integer, hint) for hint in (0, 2 if is_far else 3, 1)]
         builder.call(function, [self._pointer(address, ir.IntType(8)), *hints])
+
+    def forget(self) -> None:
+        """An empty ``asm`` that may change memory."""
+        nothing = self._ir.FunctionType(self._ir.VoidType(), [])
+        self._builder.asm(nothing, "", "~{memory}", [], True)
+
+    def in_register(self, number: Value) -> Value:
+        """An empty ``asm`` that may change it."""
+        same = self._ir.FunctionType(number.type, [number.type])
+        return self._builder.asm(same, "", "=r,0", [number], False)
 
     def _declare(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
         return declare(self._builder.module, name, result, arguments)
