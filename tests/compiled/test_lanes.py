@@ -121,8 +121,12 @@ def test_which_convolutions_belong_here():
     assert not suits(64, 64, task_2d(64, 64, 14, 14, 1, 0).axes, row)  # read where they lie
     assert not suits(64, 4, small, row)  # a quarter of a vector
     assert not suits(3, 64, small, row)  # 27 products do not pay for turning the sums round
-    assert suits(16, 16, small, row)
-    assert not suits(16, 16, task_2d(16, 16, 56, 56).axes, row)  # whole vectors of pixels
+    assert suits(12, 16, small, row)
+    assert not suits(12, 16, task_2d(12, 16, 56, 56).axes, row)  # whole vectors of pixels
+    assert suits(16, 16, task_2d(16, 16, 56, 56).axes, row)
+    line = Axis(1, 1, 1), Axis(1, 1, 1), axis(4096, 3, 1, 1, 1, 1)
+    assert suits(86, 64, line, row)
+    assert not suits(85, 64, line, row)  # a row of the kernel is used for three taps only
     assert suits(64, 64, task_2d(64, 64, 56, 56).axes, row)
     column = axis(8, 3, 1, 1, 1, 1), Axis(56, 1, 56), Axis(56, 1, 56)
     assert not suits(144, 64, column, row)  # each cell of a row is used for three taps only

@@ -26,8 +26,9 @@ from faltung.compiled.staged_cut import even_parts, most_macs
 
 __all__ = ["LanesRow", "LanesSchedule", "cells_of", "find_lanes_row", "make_schedule", "suits"]
 
-_LEAST_TAPS, _NARROW_TAPS, _NARROW = 256, 144, 28
-"""Products of a sum that pay for turning the sums round; fewer where rows are that narrow."""
+_LEAST_OF_A_ROW, _LEAST_TAPS, _NARROW_TAPS, _NARROW = 256, 144, 100, 28
+"""Products of a sum that pay for turning the sums round: of kernels of one row, of others, and of
+all where rows are that narrow."""
 _LEAST_LANES_USED = 0.75
 _MOST_TOGETHER = 5  # taps of a row that are written out
 _WIDE_DILATION = 4
@@ -121,8 +122,9 @@ def suits(channels: int, filters: int, axes: tuple[Axis, Axis, Axis], row: Lanes
     round.
     """
     kernel_taps = prod(axis.kernel for axis in axes)
-    is_narrow = axes[2].outputs <= _NARROW
-    least = _NARROW_TAPS if is_narrow else _LEAST_TAPS
+    least = _LEAST_OF_A_ROW if kernel_taps == axes[2].kernel else _LEAST_TAPS
+    if axes[2].outputs <= _NARROW:
+        least = _NARROW_TAPS
     columns = prod(row.tiles[0])
     cells = (columns - 1) * axes[2].stride + (axes[2].kernel - 1) * axes[2].dilation + 1
     # All channels of one run of pixels are staged at least.
