@@ -350,15 +350,10 @@ class Emitter:
 
     def exchange(self, first: Value, second: Value, distance: int) -> tuple[Value, Value]:
         """Two times ``shufflevector``."""
-        ir, lanes = self._ir, self.element.lanes
-
-        def pick(start: int) -> Value:
-            places = [start + i - (i & distance) + (lanes if i & distance else 0)
-                      for i in range(lanes)]  # fmt: skip
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), places)
-            return self._builder.shuffle_vector(first, second, mask)
-
-        return pick(0), pick(distance)
+        lanes = self.element.lanes
+        places = [i - (i & distance) + (lanes if i & distance else 0) for i in range(lanes)]
+        further = [place + distance for place in places]
+        return self.pick(first, second, places), self.pick(first, second, further)
 
     def at_least(self, vector: Value, floor: Value) -> Value:
         """``fcmp olt`` and ``select``: false for NaN, which so stays."""
