@@ -13,10 +13,10 @@ from faltung.compiled import direct, machine
 from faltung.compiled._jit import available
 from faltung.compiled.direct import Axis, DirectTask
 from faltung.compiled.lanes import schedule_of
-from faltung.compiled.lanes_schedule import ROWS, find_lanes_row, suits
+from faltung.compiled.lanes_schedule import ROWS, _Cutter, find_lanes_row, suits
 from faltung.compiled.lanes_store import transposer
 from faltung.compiled.lanes_tile import LanesTile, tile
-from faltung.compiled.schedule import MOST_WORKSPACE
+from faltung.compiled.schedule import MOST_WORKSPACE, Shape
 from faltung.compiled.simd import memory
 
 HERE = [row for row in ROWS if machine.has(row.isa)]
@@ -140,7 +140,7 @@ def test_which_convolutions_belong_here():
 @pytest.mark.skipif(not available(), reason="nothing is compiled here")
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_parts_of_a_box_that_is_staged_once(threads):
-    task = task_2d(64, 200, 14, 14)
+    task = task_2d(64, 512, 7, 7)
     cut = schedule_of(task, task.sums, find_lanes_row("float32"))
     assert cut.blocks > cut.blocks_a_part
     rng = np.random.default_rng(5)
@@ -176,6 +176,15 @@ def tasks():
     yield task_2d(64, 64, 500, 700)
     yield DirectTask(3, 2, 32, 64, (axis(1, 1), axis(1, 1), axis(100_000, 9)), "float64")
     yield DirectTask(1, 1, 2000, 64, (axis(9, 5), axis(60, 5), axis(60, 5)), "float32")
+
+
+def test_tiles_of_small_last_boxes_are_counted():
+    row = next(row for row in ROWS if row.id == "f32_lanes_28x1__avx512")
+    cutter = _Cutter(Shape(1, 1, 64, 64, task_2d(64, 64, 33, 33).axes), row)
+    assert cutter.filled((1, 33, 33)) == 1
+    # Five runs a row, four runs a tile: eight boxes with five tiles and one with two.
+    assert cutter.filled((1, 4, 33)) == 42 / 45
+    assert cutter.filled((1, 1, 28)) == pytest.approx((33 * 1 + 33 * 1) / 66)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import product
 from math import inf, prod
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ _WIDE_DILATION = 4
 _MOST_CELLS, _FEW = 18, 14
 """Cells of a row that a tile reads, for each column of the kernel; unless rows are that short."""
 _BLOCK_WORDS = 64
-_L2_BYTES = 768 << 10  # of the staged cells and the sums of a job
+_L2_BYTES = 1 << 20  # of the staged cells and the sums of a job
 _JOB_CYCLES = 1000  # that handing out a job costs
 _UNEVEN = 0.35  # of a job, that threads wait at the end: they are not equally fast
 _LINE_CYCLES, _FAR_LINE_CYCLES = 6, 12  # of a cache line that is staged, from L2 or beyond it
@@ -265,6 +266,19 @@ class _Cutter:
             count *= -(-axis.outputs // max(1, outputs))
         return count
 
+    def filled(self, box: tuple[int, int, int]) -> float:
+        """The tiles of all boxes in parts of those that they would have were none a small one."""
+        sizes = []
+        for axis, most in zip(self.shape.axes, box, strict=True):
+            whole, rest = divmod(max(1, axis.outputs), most)
+            sizes.append([(most, whole)] if not rest else [(most, whole), (rest, 1)])
+        boxes, tiles = 0, 0
+        for depth, height, width in product(*sizes):
+            count = depth[1] * height[1] * width[1]
+            runs = self.runs((depth[0], height[0], width[0]))
+            boxes, tiles = boxes + count, tiles + count * -(-runs // self.tile.runs)
+        return tiles / (boxes * -(-self.runs(box) // self.tile.runs))
+
     def macs(self, box: tuple[int, int, int], parts: int) -> int:
         """Multiply-adds of a job, those of pixels that are not there included."""
         blocks = -(-self.blocks // parts) * self.row.rows
@@ -300,10 +314,11 @@ class _Cutter:
         job += cells / _CELL_BYTES + pieces * _CHUNK_CYCLES + _JOB_CYCLES
         boxes = self.count(box)
         jobs = boxes * parts
-        cycles = 0.0
+        # The last boxes along an axis may be small ones.
+        missing, cycles = jobs * (1 - self.filled(box)), 0.0
         for threads in self.shape.threads:
-            staged = -(-boxes // threads) * staging
-            cycles += threads * (staged + (-(-jobs // threads) + _UNEVEN) * job)
+            rounds = -(-jobs // threads) - missing / threads + _UNEVEN
+            cycles += threads * (-(-boxes // threads) * staging + rounds * job)
         return cycles + jobs
 
     def boxes(self) -> Iterator[tuple[int, int, int]]:
