@@ -76,10 +76,10 @@ def tap_tables(
     """
     depth, rows, width = kernel
     # Of the taps that are taken together the first.
-    numbers = np.arange(0, len(offsets), taken)
+    firsts = np.arange(0, len(offsets), taken)
     if not skips:
-        return _table(offsets, numbers, vector_size, len(numbers))[None]
-    numbers = numbers.reshape(-1, depth, rows, width // taken)
+        return _table(offsets, firsts, vector_size, len(firsts))[None]
+    numbers = firsts.reshape(-1, depth, rows, width // taken)
     tables = np.zeros((rows * rows, HEADER + 2 * numbers.size), np.int64)
     for first in range(rows):
         for last in range(first, rows):
