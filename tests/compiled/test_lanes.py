@@ -178,6 +178,17 @@ def tasks():
     yield DirectTask(1, 1, 2000, 64, (axis(9, 5), axis(60, 5), axis(60, 5)), "float32")
 
 
+@pytest.mark.parametrize(
+    ("channels", "size", "batch", "dilation"),
+    [(2048, 40, 8, 4), (4096, 40, 16, 1), (1024, 56, 64, 4), (16384, 14, 8, 1)],
+)
+def test_many_channels_are_cut_into_boxes_that_fit(channels, size, batch, dilation):
+    options = {"padding": dilation, "dilation": dilation}
+    for samples in (1, batch):
+        task = task_2d(channels, 16, size, size, batch=samples, **options)
+        assert not direct.facts(task).refusal
+
+
 def test_tiles_of_small_last_boxes_are_counted():
     row = next(row for row in ROWS if row.id == "f32_lanes_28x1__avx512")
     cutter = _Cutter(Shape(1, 1, 64, 64, task_2d(64, 64, 33, 33).axes), row)

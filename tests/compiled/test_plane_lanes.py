@@ -54,6 +54,20 @@ def test_whole_numbers_are_exact(dtype, count, lanes_used):
     assert len(lanes_used) > count // 2
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [(1, 32), (1, 64), (10, 10), (12, 12), (16, 4), (18, 3), (9, 9)])
+def test_kernels_in_several_chunks_of_rows_are_exact(kernel, stride, lanes_used):
+    axes = [axis(20, kernel[0], stride, 1, kernel[0] // 2, kernel[0] // 2)]
+    axes.append(axis(70, kernel[1], stride, 1, kernel[1] // 2, kernel[1] // 2))
+    if kernel[0] == 1:
+        axes[0] = Axis(1, 1, 1)
+    task = DirectTask(2, 32, 1, 1, (Axis(1, 1, 1), *axes), "float32")
+    rng = np.random.default_rng(4)
+    x, weight = (rng.integers(-3, 4, shape).astype("f4") for shape in shapes_of(task)[:2])
+    expected = reference(task, x, weight, np.zeros(32, "f4"), np.float64)
+    assert np.array_equal(compute(task, x, weight), expected)
+
+
 @pytest.mark.parametrize("is_relu", [False, True])
 @pytest.mark.parametrize(
     ("size", "kernel", "stride"), [(7, 3, 1), (14, 5, 2), (10, 7, 1), (13, 3, 3)]

@@ -339,7 +339,7 @@ def make_schedule(shape: Shape, row: LanesRow) -> LanesSchedule:
     cutter = _Cutter(shape, row)
     most = most_macs(row.isa, row.element.dtype)
     vectors = cutter.tile.vectors
-    best, least = None, inf
+    best, smallest, least = None, None, inf
     for box in cutter.boxes():
         for parts in (1, 2, 3, 4, 6, 8, 16, 32):
             if parts > 1 and parts * vectors > cutter.blocks + vectors - 1:
@@ -350,10 +350,13 @@ def make_schedule(shape: Shape, row: LanesRow) -> LanesSchedule:
                 cost *= 4
             if cost < least:
                 made = _lay_out(cutter, box, parts)
-                if best is None or made.workspace <= MOST_WORKSPACE:
+                if made.workspace <= MOST_WORKSPACE:
                     best, least = made, cost
-    assert best is not None
-    return best
+                elif smallest is None or made.workspace < smallest.workspace:
+                    smallest = made
+    found = best or smallest
+    assert found is not None
+    return found
 
 
 def _lay_out(cutter: _Cutter, box: tuple[int, int, int], parts: int) -> LanesSchedule:

@@ -154,6 +154,8 @@ def find_cut(task: DirectTask, row: Row) -> PlaneLanes | None:
     pieces, inside, tile = pieces_of_task(task), len(_inside(wide)), _tile((high, wide), row)
     is_wide = min(inside, task.kernel_taps) >= width and len(_inside(high)) > 0
     is_known = len(pieces) == 1 and set(_shown(wide)) <= {-1, *range(inside)}
+    # A piece may be several chunks of rows, or a long row that is folded.
+    is_known &= pieces[0].rows == high.kernel and len(pieces[0].columns) == wide.kernel
     if tile is None or not (is_wide and is_known):
         return None
     sums = tile.rows * wide.outputs * vector
