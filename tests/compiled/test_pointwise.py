@@ -141,9 +141,7 @@ def test_runs_stage_what_a_gather_stages(dtype):
 def test_short_rows_go_by_a_table_and_long_ones_do_not():
     """By runs without a stride, by a gather with one."""
     lanes = find_row("float32").element.lanes
-    runs, gather = (
-        make("float32", lanes) for make in (gathering.run_stage, gathering.gather_stage)
-    )
+    runs, gather = (gathering.gather_stage("float32", lanes, by_runs) for by_runs in (True, False))
     rows = stage("float32", "float32", False)
     for size, stride, used in [(8, 1, runs), (14, 1, runs), (16, 3, gather), (60, 1, rows)]:
         axes = (ONE, axis(size, 3, 1, 1, 1, 1), axis(size, 3, stride))

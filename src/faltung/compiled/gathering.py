@@ -162,23 +162,6 @@ def _gatherer(dtype: str, lanes: int) -> Callable[[int, int, int, int, int], Non
 
 
 @cache
-def gather_stage(dtype: str, lanes: int) -> Job:
-    """The job that stages the channels of a box by the table; see `staging.stage`."""
-    gather = _gatherer(dtype, lanes)
-
-    @job
-    def run_gather(block: int, call: int, _job: int) -> None:
-        x, staged = word(block, at.BOX_X), block + word(call, at.STAGED_AT)
-        table, vectors = word(call, at.GATHER_TABLE), word(call, at.GATHER_VECTORS)
-        for channel in range(word(block, at.CHANNEL), word(block, at.CHANNEL_END)):
-            source = x + channel * word(call, at.X_CHANNEL)
-            gather(staged, source, table, vectors, word(call, at.FILL))
-            staged += word(call, at.PLANE_SIZE)
-
-    return run_gather
-
-
-@cache
 def _run_loader(dtype: str, lanes: int) -> Callable[[int, int, int, int, int], None]:
     """As many vectors of cells as asked for, loaded run by run from a source into a target."""
     element = Element(dtype, lanes, True)
@@ -229,20 +212,20 @@ def _run_loader(dtype: str, lanes: int) -> Callable[[int, int, int, int, int], N
 
 
 @cache
-def run_stage(dtype: str, lanes: int) -> Job:
-    """The job that stages the channels of a box by a table of runs."""
-    load_runs = _run_loader(dtype, lanes)
+def gather_stage(dtype: str, lanes: int, by_runs: bool = False) -> Job:
+    """The job that stages the channels of a box by a table of cells or, if `by_runs`, of runs."""
+    move = _run_loader(dtype, lanes) if by_runs else _gatherer(dtype, lanes)
 
     @job
-    def run_loads(block: int, call: int, _job: int) -> None:
+    def run_gather(block: int, call: int, _job: int) -> None:
         x, staged = word(block, at.BOX_X), block + word(call, at.STAGED_AT)
         table, vectors = word(call, at.GATHER_TABLE), word(call, at.GATHER_VECTORS)
         for channel in range(word(block, at.CHANNEL), word(block, at.CHANNEL_END)):
             source = x + channel * word(call, at.X_CHANNEL)
-            load_runs(staged, source, table, vectors, word(call, at.FILL))
+            move(staged, source, table, vectors, word(call, at.FILL))
             staged += word(call, at.PLANE_SIZE)
 
-    return run_loads
+    return run_gather
 
 
 def stage_by_table(
@@ -255,6 +238,5 @@ def stage_by_table(
     dtype, lanes = element.dtype, element.lanes
     table = gather_table(axes, schedule, steps, lanes)
     runs = run_table(table, element.size, lanes)
-    if runs is None:
-        return gather_stage(dtype, lanes), table, len(table) // lanes
-    return run_stage(dtype, lanes), runs, len(table) // lanes
+    stage_job = gather_stage(dtype, lanes, runs is not None)
+    return stage_job, table if runs is None else runs, len(table) // lanes
