@@ -13,6 +13,7 @@ from ml_dtypes import bfloat16
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from compiled_jobs import output_of
 from faltung import kernels
 from faltung.config import reproducible
 from faltung.images import filter_image
@@ -224,3 +225,15 @@ def test_reproducible_parts_equal_the_whole(dtype):
         for row in range(10, 280, 9):
             part = filter_image(x[row - 10 : row + 10, 100:130], kernel)
             assert np.array_equal(part[6:14, 6:22], whole[row - 4 : row + 4, 106:122])
+
+
+def test_what_a_second_call_needs_is_loaded_by_the_first():
+    loaded = output_of(
+        "import sys, numpy as np, faltung as ft\n"
+        "picture, kernel = np.ones((40, 50, 3), 'f4'), ft.kernels.sobel(axis=1)\n"
+        "ft.filter_image(picture, kernel)\n"
+        "before = set(sys.modules)\n"
+        "ft.filter_image(picture, kernel)\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    assert loaded.strip() == "[]"

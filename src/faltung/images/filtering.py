@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from faltung._door import door
 from faltung._plain import as_scalar_of, window_padding
+from faltung.classes import Conv
 from faltung.config import current_settings
 from faltung.errors import DTypeError, OptionError, ShapeError, WindowError
 from faltung.geometry.arguments import as_ints
@@ -26,9 +27,6 @@ from faltung.plans._rounded_bytes import byte_filter
 from faltung.plans._rounded_products import filter_by_factors, may_have_factors
 from faltung.plans._rounding import store_rounded
 from faltung.typing import Array, ArrayLike, DTypeLike, Ints
-
-if TYPE_CHECKING:
-    from faltung.classes import Conv
 
 __all__ = ["filter_image"]
 
@@ -194,9 +192,6 @@ class _PixelFilter:
 
     def __call__(self, picture: Array) -> Array:
         if self._operator is None and self._is_known:
-            # All operators' classes with all their faces, 20 ms that one picture does not need.
-            from faltung.classes import Conv
-
             self._operator = Conv(self._bank, **self._window)
         self._is_known, x = True, picture[None, None]
         operator = self._operator
