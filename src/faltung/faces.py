@@ -1,7 +1,7 @@
 """`Faces`: the methods that operators have beyond being applied.
 
-Each method is one call of a function that is generic over all operators; what it needs to know of
-the operator is a `faltung._case.Case`.
+Each method is one call of a function that is generic over all operators, loaded when it is first
+used; what it needs to know of the operator is a `faltung._case.Case`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from faltung import adjoint, gradient
 from faltung._case import Case, face
 from faltung._plotted import Plotted
-from faltung.coverage import coverage
 from faltung.draw.face import Drawn
 from faltung.errors import FaltungError
-from faltung.matrix import matrix
 from faltung.operators._arrays import as_array
-from faltung.stream import Stream
 from faltung.typing import Array, ArrayLike, DTypeLike, IndexArray, Shape
 
 if TYPE_CHECKING:
@@ -26,6 +22,7 @@ if TYPE_CHECKING:
 
     from faltung.explanation import Explanation
     from faltung.report import Report
+    from faltung.stream import Stream
 
 __all__ = ["Faces"]
 
@@ -111,6 +108,8 @@ class Faces(Drawn, Plotted):
                [ 0,  0,  1, -2,  1],
                [ 0,  0,  0,  1, -1]])
         """
+        from faltung.matrix import matrix
+
         return matrix(self._weighted_case(input_shape, dtype))
 
     @face
@@ -151,6 +150,8 @@ class Faces(Drawn, Plotted):
         >>> ft.ConvTranspose(np.ones((1, 1, 3)), stride=2).coverage((1, 4), of="output")
         array([1, 1, 2, 1, 2, 1, 2, 1, 1])
         """
+        from faltung.coverage import coverage
+
         return coverage(self._geometry(input_shape), of)
 
     @face
@@ -242,6 +243,8 @@ class Faces(Drawn, Plotted):
         >>> pullback([[10.0, 20]])["input"]
         array([[ 0., 10., 20.,  0.]])
         """
+        from faltung import gradient
+
         return gradient.vjp(self._case, self, x)
 
     @face
@@ -273,6 +276,8 @@ class Faces(Drawn, Plotted):
         >>> ft.AvgPool((2,)).adjoint((1, 5))([[2.0, 4]])
         array([[1., 1., 2., 2., 0.]])
         """
+        from faltung import adjoint
+
         return adjoint.adjoint(self._case, input_shape, self._made)
 
     @property
@@ -294,6 +299,8 @@ class Faces(Drawn, Plotted):
 
     @face
     def _transpose(self) -> Any:
+        from faltung import adjoint
+
         return adjoint.transpose(self._case(self._probe_shape()), self._made)
 
     @face
@@ -330,6 +337,8 @@ class Faces(Drawn, Plotted):
         >>> lsmr(blur.linear_operator((1, 4)), blurred.ravel())[0].round(6) + 0.0
         array([0., 4., 0., 2.])
         """
+        from faltung import adjoint
+
         case = self._weighted_case(input_shape, dtype)
         return adjoint.linear_operator(self._case, case)
 
@@ -372,6 +381,8 @@ class Faces(Drawn, Plotted):
         >>> stream.flush().shape, stream.held
         ((1, 0), 2)
         """
+        from faltung.stream import Stream
+
         return Stream(self._case, self._spatial_axes, axis, length, type(self).__name__)
 
     def _spatial_axes(self, shape: Shape) -> range:
